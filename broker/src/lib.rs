@@ -1,0 +1,38 @@
+//! A broker that speaks the Kafka protocol, for development, tests and one-node use: in process, or behind a command.
+//!
+//! It promises what a client can observe of a Kafka node with the same settings: records are kept in order and as they were
+//! sent, idempotent producers write once, consumer groups share partitions, and what was acknowledged survives the end of
+//! the process, however it ends. A suite that runs against this broker and against Apache Kafka holds it to that.
+//!
+//! What it does not do: there is one node, no transactions, no authentication. Retention, compaction and changes of settings
+//! are not carried out; DeleteRecords is. Batches stay as their producer compressed them, so a lookup by time answers the
+//! start of a compressed batch, and a compacted topic's keys are checked in uncompressed batches only. Members with a
+//! `group.instance.id` are treated like others.
+//!
+//! [`Broker::start`] is the way in; nothing else of this crate is public.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), tidewright_broker::BrokerError> {
+//! use tidewright_broker::{Broker, BrokerConfig};
+//!
+//! let broker = Broker::start(BrokerConfig::default()).await?;
+//! println!("bootstrap.servers={}", broker.address());
+//! broker.shutdown().await
+//! # }
+//! ```
+
+mod api;
+mod broker;
+mod cluster;
+mod config;
+mod error;
+mod group;
+mod log;
+mod server;
+mod state;
+mod sync;
+mod topics;
+
+pub use broker::Broker;
+pub use config::{BrokerConfig, Limits, Storage};
+pub use error::BrokerError;

@@ -1,0 +1,104 @@
+//! Names and small files of a partition's directory: `<base offset>.log`, `<base offset>.index` beside a complete segment,
+//! and `log-start`. Small files are a format byte, a checksum and a postcard body, and are replaced by renaming.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+const FORMAT: u8 = 1;
+const LOG_START: &str = "log-start";
+
+pub(crate) fn partition_directory(root: &Path, topic: &str, partition: i32) -> PathBuf {
+    root.join(format!("{topic}-{partition}"))
+}
+
+fn segment_path(directory: &Path, base_offset: i64, extension: &str) -> PathBuf {
+    directory.join(format!("{base_offset:020}.{extension}"))
+}
+
+pub(crate) fn log_path(directory: &Path, base_offset: i64) -> PathBuf {
+    segment_path(directory, base_offset, "log")
+}
+
+fn index_path(directory: &Path, base_offset: i64) -> PathBuf {
+    segment_path(directory, base_offset, "index")
+}
+
+pub(crate) fn open_log(directory: &Path, base_offset: i64) -> io::Result<File> {
+    let path = log_path(directory, base_offset);
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
+}
+
+/// The base offsets of the segments in a directory, ascending; none if there is no directory.
+pub(crate) fn segments(directory: &Path) -> io::Result<Vec<i64>> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut base_offsets = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name();
+        let name = name.to_string_lossy();
+        base_offsets.extend(name.strip_suffix(".log").and_then(|base| base.parse::<i64>().ok()));
+    }
+    base_offsets.sort_unstable();
+    Ok(base_offsets)
+}
+
+pub(crate) fn remove_segment(directory: &Path, base_offset: i64) -> io::Result<()> {
+    for path in [log_path(directory, base_offset), index_path(directory, base_offset)] {
+        absent_is_fine(fs::remove_file(path))?;
+    }
+    Ok(())
+}
+
+pub(crate) fn remove_directory(directory: &Path) -> io::Result<()> {
+    absent_is_fine(fs::remove_dir_all(directory))
+}
+
+fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+pub(crate) fn write_index<T: Serialize>(directory: &Path, base_offset: i64, index: &T) -> io::Result<()> {
+    replace(&index_path(directory, base_offset), index)
+}
+
+/// `None` if there is no index or not a whole one: it can be made again from the segment.
+pub(crate) fn read_index<T: DeserializeOwned>(directory: &Path, base_offset: i64) -> io::Result<Option<T>> {
+    read_small(&index_path(directory, base_offset))
+}
+
+pub(crate) fn write_log_start(directory: &Path, offset: i64) -> io::Result<()> {
+    replace(&directory.join(LOG_START), &offset)
+}
+
+pub(crate) fn read_log_start(directory: &Path) -> io::Result<Option<i64>> {
+    read_small(&directory.join(LOG_START))
+}
+
+fn replace<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
+    let body = postcard::to_stdvec(value).map_err(io::Error::other)?;
+    let mut bytes = vec![FORMAT];
+    bytes.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
+    bytes.extend_from_slice(&body);
+    let temporary = path.with_extension("new");
+    fs::write(&temporary, bytes)?;
+    fs::rename(temporary, path)
+}
+
+fn read_small<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+    let bytes = match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        bytes => bytes?,
+    };
+    let Some((header, body)) = bytes.split_at_checked(5) else { return Ok(None) };
+    let whole = header[0] == FORMAT && header[1..] == crc32c::crc32c(body).to_le_bytes();
+    Ok(whole.then(|| postcard::from_bytes(body).ok()).flatten())
+}

@@ -1,0 +1,258 @@
+//! One stretch of a partition's log. There is one writer (the partition's appender); readers see what `append` published
+//! and hold no lock while they read.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+
+use super::batch::{self, Batch, BatchFault, EXTENT_BYTES};
+use super::index::{INTERVAL_BYTES, Index, SealedIndex};
+use super::producers::ProducerSnapshot;
+use super::store::Store;
+use crate::sync;
+
+/// A read beyond this is worth a thread of its own when it comes from a file.
+const INLINE_READ_BYTES: usize = 128 << 10;
+const SCAN_BYTES: usize = 64 << 10;
+
+pub(crate) const NO_TIMESTAMP: i64 = -1;
+
+pub(crate) struct Segment {
+    pub base_offset: i64,
+    pub(crate) store: Store,
+    published: Mutex<Published>,
+}
+
+#[derive(Debug, Clone)]
+struct Published {
+    size: u64,
+    next_offset: i64,
+    max_timestamp: i64,
+    index: Index,
+}
+
+impl Segment {
+    pub(crate) fn new(base_offset: i64, store: Store) -> Self {
+        let published =
+            Published { size: 0, next_offset: base_offset, max_timestamp: NO_TIMESTAMP, index: Index::default() };
+        Self { base_offset, store, published: Mutex::new(published) }
+    }
+
+    pub(crate) fn from_sealed(base_offset: i64, store: Store, sealed: SealedIndex) -> Self {
+        let SealedIndex { index, size, next_offset, max_timestamp, producers: _ } = sealed;
+        Self { base_offset, store, published: Mutex::new(Published { size, next_offset, max_timestamp, index }) }
+    }
+
+    pub(crate) fn seal(&self, producers: Vec<ProducerSnapshot>) -> SealedIndex {
+        let Published { size, next_offset, max_timestamp, index } = sync::lock(&self.published).clone();
+        SealedIndex { index, size, next_offset, max_timestamp, producers }
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        sync::lock(&self.published).size
+    }
+
+    pub(crate) fn next_offset(&self) -> i64 {
+        sync::lock(&self.published).next_offset
+    }
+
+    pub(crate) fn max_timestamp(&self) -> i64 {
+        sync::lock(&self.published).max_timestamp
+    }
+
+    /// Writes a batch behind the last one and publishes it; a failed write leaves the segment as it was.
+    pub(crate) fn append(&self, batch: &Batch, bytes: &Bytes) -> io::Result<()> {
+        self.store.write(self.size(), bytes)?;
+        self.publish(batch);
+        Ok(())
+    }
+
+    /// Lets readers see a batch that stands in the store behind the published ones.
+    pub(crate) fn publish(&self, batch: &Batch) {
+        let mut published = sync::lock(&self.published);
+        let (position, max_timestamp) = (published.size, published.max_timestamp);
+        published.index.note(batch, position, max_timestamp);
+        published.size += batch.bytes as u64;
+        published.next_offset = batch.last_offset() + 1;
+        published.max_timestamp = max_timestamp.max(batch.max_timestamp);
+    }
+
+    /// Prepares to read the batches from the one that holds `offset` on; `None` if there is none yet.
+    pub(crate) fn plan_read(self: &Arc<Self>, offset: i64, bytes_max: usize, at_least_one: bool) -> Option<Read> {
+        let published = sync::lock(&self.published);
+        if offset >= published.next_offset {
+            return None;
+        }
+        let position = published.index.position_of(offset);
+        Some(Read { segment: self.clone(), position, end: published.size, offset, bytes_max, at_least_one })
+    }
+
+    /// Walks the batches from the position that the index names for a timestamp.
+    pub(crate) fn scan_from_timestamp(&self, timestamp: i64) -> Scan<'_> {
+        let published = sync::lock(&self.published);
+        Scan::new(&self.store, published.index.position_of_timestamp(timestamp), published.size)
+    }
+}
+
+/// A read that is ready to run, on any thread.
+pub(crate) struct Read {
+    segment: Arc<Segment>,
+    position: u64,
+    end: u64,
+    offset: i64,
+    bytes_max: usize,
+    at_least_one: bool,
+}
+
+impl Read {
+    pub(crate) fn may_block(&self) -> bool {
+        self.segment.store.is_file() && self.window_bytes() > INLINE_READ_BYTES
+    }
+
+    /// The wanted batch starts less than an index interval behind `position`.
+    fn window_bytes(&self) -> usize {
+        let wanted = INTERVAL_BYTES + EXTENT_BYTES as u64 + self.bytes_max as u64;
+        wanted.min(self.end - self.position) as usize
+    }
+
+    /// Whole batches of at most `bytes_max`, or one larger batch if there must be one.
+    pub(crate) fn run(&self) -> io::Result<Bytes> {
+        let window = self.segment.store.read(self.position, self.window_bytes())?;
+        let damaged = |fault: BatchFault| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("offset {} cannot be read: {fault}", self.offset))
+        };
+        let mut start = 0;
+        let first_bytes = loop {
+            let (_, bytes, last_offset) = batch::extent(&window[start.min(window.len())..]).map_err(damaged)?;
+            if last_offset >= self.offset {
+                break bytes;
+            }
+            start += bytes;
+        };
+        if first_bytes > self.bytes_max {
+            return match self.at_least_one {
+                true => self.segment.store.read(self.position + start as u64, first_bytes),
+                false => Ok(Bytes::new()),
+            };
+        }
+        let limit = window.len().min(start + self.bytes_max);
+        let mut end = start;
+        while let Ok((_, bytes, _)) = batch::extent(&window[end..]) {
+            if end + bytes > limit {
+                break;
+            }
+            end += bytes;
+        }
+        Ok(window.slice(start..end))
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ScanFault {
+    #[error("{0}")]
+    Batch(#[from] BatchFault),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// Walks whole, verified batches in order, reading in large pieces.
+pub(crate) struct Scan<'a> {
+    store: &'a Store,
+    pub position: u64,
+    end: u64,
+    piece: Bytes,
+    piece_at: u64,
+}
+
+impl<'a> Scan<'a> {
+    pub(crate) fn new(store: &'a Store, position: u64, end: u64) -> Self {
+        Self { store, position, end, piece: Bytes::new(), piece_at: position }
+    }
+
+    /// The next batch; `position` then stands behind it. At a fault it stays before the batch at fault.
+    pub(crate) fn next_batch(&mut self) -> Result<Option<(Batch, Bytes)>, ScanFault> {
+        if self.position == self.end {
+            return Ok(None);
+        }
+        let (_, bytes, _) = batch::extent(&self.bytes(EXTENT_BYTES)?)?;
+        let whole = self.bytes(bytes)?;
+        let batch = Batch::verify(&whole)?;
+        self.position += bytes as u64;
+        Ok(Some((batch, whole)))
+    }
+
+    fn bytes(&mut self, count: usize) -> Result<Bytes, ScanFault> {
+        let remaining = self.end - self.position;
+        if count as u64 > remaining {
+            return Err(BatchFault::Torn.into());
+        }
+        let skip = (self.position - self.piece_at) as usize;
+        if skip + count > self.piece.len() {
+            let piece_bytes = (count.max(SCAN_BYTES) as u64).min(remaining) as usize;
+            self.piece = self.store.read(self.position, piece_bytes)?;
+            self.piece_at = self.position;
+            return Ok(self.piece.slice(..count));
+        }
+        Ok(self.piece.slice(skip..skip + count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+
+    use super::super::batch::testing;
+    use super::*;
+
+    fn segment_of(batches: usize, value: &[u8]) -> Arc<Segment> {
+        let segment = Arc::new(Segment::new(100, Store::File(tempfile::tempfile().unwrap())));
+        for n in 0..batches {
+            let at = 1_000 + n as i64;
+            let mut bytes = BytesMut::from(&testing::batch(None, &[(at, value), (at, value)])[..]);
+            batch::place(&mut bytes, segment.next_offset());
+            segment.append(&Batch::parse(&bytes).unwrap(), &bytes.freeze()).unwrap();
+        }
+        segment
+    }
+
+    fn offsets(bytes: &[u8]) -> Vec<i64> {
+        let mut offsets = Vec::new();
+        let mut at = 0;
+        while at < bytes.len() {
+            let batch = Batch::verify(&bytes[at..]).unwrap();
+            offsets.push(batch.base_offset);
+            at += batch.bytes;
+        }
+        offsets
+    }
+
+    #[test]
+    fn every_offset_is_found_and_reads_are_whole_batches() {
+        let segment = segment_of(300, &[7; 50]);
+        for offset in 100..700 {
+            let bytes = segment.plan_read(offset, 1_000, true).unwrap().run().unwrap();
+            let found = offsets(&bytes);
+            assert_eq!(found[0], offset - offset % 2);
+            assert!(bytes.len() <= 1_000);
+        }
+        assert!(segment.plan_read(700, 1_000, true).is_none());
+    }
+
+    #[test]
+    fn a_batch_beyond_the_limit_comes_alone_and_only_if_wanted() {
+        let segment = segment_of(3, &[7; 20_000]);
+        let alone = segment.plan_read(103, 10, true).unwrap().run().unwrap();
+        assert_eq!(offsets(&alone), [102]);
+        assert!(segment.plan_read(103, 10, false).unwrap().run().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_scan_from_a_timestamp_starts_before_it() {
+        let segment = segment_of(300, &[7; 50]);
+        let mut scan = segment.scan_from_timestamp(1_250);
+        let (first, _) = scan.next_batch().unwrap().unwrap();
+        assert!(first.max_timestamp <= 1_250);
+        assert!(first.max_timestamp > 1_150);
+    }
+}

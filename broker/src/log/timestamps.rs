@@ -1,0 +1,63 @@
+//! Finding records by time. Where records are not compressed the answer is exact; for a compressed batch it is the batch's
+//! first offset, which is never too late, because this broker does not unpack what clients packed.
+
+use super::batch::Batch;
+use super::partition::Partition;
+use super::records::Records;
+use super::segment::{NO_TIMESTAMP, ScanFault};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TimedOffset {
+    pub offset: i64,
+    pub timestamp: i64,
+}
+
+/// The first record that is not older than `timestamp`.
+pub(crate) fn first_since(partition: &Partition, timestamp: i64) -> Result<Option<TimedOffset>, ScanFault> {
+    let start = partition.start();
+    for segment in partition.segments().iter() {
+        if segment.max_timestamp() < timestamp || segment.next_offset() <= start {
+            continue;
+        }
+        let mut scan = segment.scan_from_timestamp(timestamp);
+        while let Some((batch, bytes)) = scan.next_batch()? {
+            if batch.max_timestamp < timestamp || batch.last_offset() < start {
+                continue;
+            }
+            let found = locate(&batch, &bytes, |offset, at| offset >= start && at >= timestamp)?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The first record that carries the greatest timestamp.
+pub(crate) fn latest(partition: &Partition) -> Result<Option<TimedOffset>, ScanFault> {
+    let start = partition.start();
+    let segments = partition.segments();
+    let live = segments.iter().filter(|segment| segment.next_offset() > start);
+    let max_timestamp = live.map(|segment| segment.max_timestamp()).max().unwrap_or(NO_TIMESTAMP);
+    first_since(partition, max_timestamp)
+}
+
+fn locate(batch: &Batch, bytes: &[u8], wanted: impl Fn(i64, i64) -> bool) -> Result<Option<TimedOffset>, ScanFault> {
+    if batch.is_log_append_time() {
+        let timestamp = batch.max_timestamp;
+        let offset = (batch.base_offset..=batch.last_offset()).find(|&offset| wanted(offset, timestamp));
+        return Ok(offset.map(|offset| TimedOffset { offset, timestamp }));
+    }
+    if batch.compression() != 0 {
+        return Ok(Some(TimedOffset { offset: batch.base_offset, timestamp: batch.max_timestamp }));
+    }
+    for record in Records::of(bytes) {
+        let record = record?;
+        let offset = batch.base_offset + i64::from(record.offset_delta);
+        let timestamp = batch.base_timestamp + record.timestamp_delta;
+        if wanted(offset, timestamp) {
+            return Ok(Some(TimedOffset { offset, timestamp }));
+        }
+    }
+    Ok(None)
+}

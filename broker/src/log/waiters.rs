@@ -1,0 +1,31 @@
+//! Who waits for a partition to grow. An append wakes all of them; a waiter looks again and waits on if it was not enough.
+
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::Notify;
+
+use crate::sync;
+
+#[derive(Default)]
+pub(crate) struct Waiters(Mutex<Vec<Arc<Notify>>>);
+
+impl Waiters {
+    /// A waiter enters before it looks, so that no append falls between its look and its wait.
+    pub(crate) fn enter(&self, waiter: &Arc<Notify>) {
+        sync::lock(&self.0).push(waiter.clone());
+    }
+
+    pub(crate) fn leave(&self, waiter: &Arc<Notify>) {
+        let mut waiters = sync::lock(&self.0);
+        if let Some(at) = waiters.iter().position(|other| Arc::ptr_eq(other, waiter)) {
+            waiters.swap_remove(at);
+        }
+    }
+
+    /// `notify_one` leaves a permit for a waiter that is between its look and its wait.
+    pub(crate) fn wake(&self) {
+        for waiter in sync::lock(&self.0).iter() {
+            waiter.notify_one();
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The command line as a whole.
+
+use clap::{Parser, Subcommand};
+
+use crate::error::ErrorStyle;
+use crate::logging::{LogOptions, Verbosity};
+use crate::{broker, demo, dev, explain, serve, workflow};
+
+/// Durable execution on Apache Kafka.
+#[derive(Debug, Parser)]
+#[command(name = "tidewright", version, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) log: LogOptions,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run everything for development in one process: a Kafka broker, the engine, the HTTP API
+    ///
+    /// It listens on 127.0.0.1 only. When it is ready, one line of JSON on stdout says so and where it listens;
+    /// everything else goes to stderr. Ctrl-C or SIGTERM stops it in good order, a second one at once.
+    Dev(dev::DevOptions),
+    /// Run a node of the engine on a Kafka that is there
+    ///
+    /// Several nodes with the same brokers, namespace and secret share the work. What a node keeps on disk is rebuilt
+    /// from Kafka when it is lost. When the node is ready, one line of JSON on stdout says so; everything else goes to
+    /// stderr. Ctrl-C or SIGTERM stops it in good order, a second one at once.
+    Serve(serve::ServeOptions),
+    /// Run the embedded Kafka broker alone
+    ///
+    /// It is one node, for development, tests and one-node use. When it is ready, one line of JSON on stdout says so and
+    /// where it listens; everything else goes to stderr.
+    Broker(broker::BrokerOptions),
+    /// Show a handful of orders being fulfilled, from plain Kafka records to their results
+    ///
+    /// Broker, engine and worker run in this process, on free ports and in memory. The exit code is 0 only if every order
+    /// ended as it should.
+    Demo(demo::DemoOptions),
+    /// Start workflows and look at them
+    #[command(subcommand)]
+    Workflow(workflow::WorkflowCommand),
+    /// Explain an error code
+    Explain(explain::ExplainOptions),
+}
+
+impl Command {
+    /// How much is logged when nothing else is said.
+    pub(crate) fn verbosity(&self) -> Verbosity {
+        match self {
+            Self::Dev(_) | Self::Serve(_) | Self::Broker(_) => Verbosity::Progress,
+            Self::Demo(_) => Verbosity::Errors,
+            Self::Workflow(_) | Self::Explain(_) => Verbosity::Warnings,
+        }
+    }
+
+    /// For whom errors are written.
+    pub(crate) fn errors(&self) -> ErrorStyle {
+        match self {
+            Self::Workflow(command) if command.output().is_json() => ErrorStyle::Json,
+            _ => ErrorStyle::Text,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    fn help(path: &[&str]) -> String {
+        let arguments = ["tidewright"].iter().chain(path).copied().chain(["--help"]);
+        Cli::try_parse_from(arguments).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn help_reads_well() {
+        // The values of the environment would be part of it otherwise.
+        let commands: [&[&str]; 8] = [
+            &[],
+            &["dev"],
+            &["serve"],
+            &["broker"],
+            &["workflow"],
+            &["workflow", "start"],
+            &["workflow", "result"],
+            &["workflow", "list"],
+        ];
+        for path in commands {
+            insta::assert_snapshot!(format!("help {}", path.join(" ")).trim().replace(' ', "-"), help(path));
+        }
+    }
+
+    #[test]
+    fn the_spellings_of_temporals_command_line_are_understood() {
+        for arguments in [
+            "workflow start --type T -t q -w w -i 1",
+            "workflow start --type T --task-queue q --workflow-id w --input 1 --namespace default -o json",
+            "workflow start --type T -t q --id-reuse-policy AllowDuplicateFailedOnly",
+            "workflow result -w w -r r",
+            "workflow describe --workflow-id w --run-id r --output json",
+            "workflow show -w w --address http://127.0.0.1:1",
+            "workflow list --limit 5 -o json",
+        ] {
+            let parsed = Cli::try_parse_from(["tidewright"].into_iter().chain(arguments.split(' ')));
+            assert!(parsed.is_ok(), "{arguments}: {}", parsed.unwrap_err());
+        }
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_a_usage_error() {
+        for arguments in [
+            "dev --data-dir d --ephemeral",
+            "broker",
+            "workflow start --type T -t q -w w -i 1 --input-file f",
+            "workflow start --type T -t q -i {oops",
+            "workflow start --type T",
+            "workflow result",
+        ] {
+            let parsed = Cli::try_parse_from(["tidewright"].into_iter().chain(arguments.split(' ')));
+            assert_eq!(parsed.unwrap_err().exit_code(), 2, "{arguments}");
+        }
+    }
+}

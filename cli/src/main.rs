@@ -1,0 +1,57 @@
+//! The `tidewright` command.
+//!
+//! `dev`, `serve`, `broker` and `demo` run something until they are told to stop; `workflow …` asks a node over HTTP;
+//! `explain` prints the page of an error code. What a program may want to read goes to stdout, everything else to stderr.
+//! Exit codes: 0 all is well, 1 something failed, 2 the command line is wrong, 130 stopped at once by a second Ctrl-C.
+
+mod broker;
+mod cli;
+mod demo;
+mod dev;
+mod error;
+mod explain;
+mod logging;
+mod node;
+mod output;
+mod secret;
+mod serve;
+mod shutdown;
+mod state_directory;
+mod workflow;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use cli::{Cli, Command};
+use error::CliError;
+
+fn main() -> ExitCode {
+    let Cli { command, log } = Cli::parse();
+    let (verbosity, errors) = (command.verbosity(), command.errors());
+    let outcome = log.install(verbosity).and_then(|()| run(command));
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            error.report(errors);
+            error.exit_code()
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode, CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::system)?;
+    let outcome = runtime.block_on(async {
+        match command {
+            Command::Dev(options) => Box::pin(dev::run(options)).await,
+            Command::Serve(options) => Box::pin(serve::run(options)).await,
+            Command::Broker(options) => broker::run(options).await,
+            Command::Demo(options) => Box::pin(demo::run(options)).await,
+            Command::Workflow(command) => workflow::run(command).await,
+            Command::Explain(options) => explain::run(&options),
+        }
+    });
+    // What was to be finished is; a blocking call that hangs must not hold up the exit.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    outcome
+}

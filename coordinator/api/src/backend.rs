@@ -1,0 +1,122 @@
+//! What the API needs of an engine. The engine is the one implementation outside tests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tidewright_runtime::{Engine, PartitionStatus, PartitionView, ReadError, Route, StartError};
+use tidewright_schemas::api::{HistoryPage, WorkflowDescription, WorkflowOutcome, WorkflowSummary};
+use tidewright_schemas::{Answer, EventId, RunId, StartWorkflow, WorkflowId};
+
+/// Runs with the keys that order them.
+pub(crate) type Keyed = Vec<(Vec<u8>, WorkflowSummary)>;
+
+/// Where a partition is.
+pub(crate) enum Place {
+    Local(Arc<dyn Partition>),
+    Remote { http_url: String },
+    Unavailable { reason: String },
+}
+
+/// A node of the engine.
+#[async_trait]
+pub(crate) trait Backend: Send + Sync + 'static {
+    fn namespace(&self) -> &str;
+    fn node(&self) -> &str;
+    fn is_ready(&self) -> bool;
+    fn statuses(&self) -> Vec<PartitionStatus>;
+    fn place(&self, workflow_id: &WorkflowId) -> Place;
+    fn places(&self) -> Vec<(u32, Place)>;
+    async fn start(&self, start: StartWorkflow, traceparent: Option<String>) -> Result<Answer, StartError>;
+}
+
+/// Reads of a partition that this node owns.
+#[async_trait]
+pub(crate) trait Partition: Send + Sync + 'static {
+    fn describe(&self, id: &WorkflowId, run: Option<&RunId>) -> Result<Option<WorkflowDescription>, ReadError>;
+    fn history(
+        &self,
+        id: &WorkflowId,
+        run: Option<&RunId>,
+        from: EventId,
+        limit: usize,
+    ) -> Result<Option<HistoryPage>, ReadError>;
+    fn list(&self, from_key: &[u8], limit: usize) -> Result<Keyed, ReadError>;
+    async fn outcome(
+        &self,
+        id: &WorkflowId,
+        run: Option<&RunId>,
+        wait: Duration,
+    ) -> Result<Option<WorkflowOutcome>, ReadError>;
+}
+
+impl From<Route> for Place {
+    fn from(route: Route) -> Self {
+        match route {
+            Route::Local(view) => Self::Local(Arc::new(view)),
+            Route::Remote { http_url } => Self::Remote { http_url },
+            Route::Unavailable { reason } => Self::Unavailable { reason },
+        }
+    }
+}
+
+#[async_trait]
+impl Backend for Engine {
+    fn namespace(&self) -> &str {
+        self.namespace()
+    }
+
+    fn node(&self) -> &str {
+        self.node()
+    }
+
+    fn is_ready(&self) -> bool {
+        self.is_ready()
+    }
+
+    fn statuses(&self) -> Vec<PartitionStatus> {
+        self.statuses()
+    }
+
+    fn place(&self, workflow_id: &WorkflowId) -> Place {
+        self.route(workflow_id).into()
+    }
+
+    fn places(&self) -> Vec<(u32, Place)> {
+        self.owners().into_iter().map(|(partition, route)| (partition, route.into())).collect()
+    }
+
+    async fn start(&self, start: StartWorkflow, traceparent: Option<String>) -> Result<Answer, StartError> {
+        self.start_workflow(start, traceparent).await
+    }
+}
+
+#[async_trait]
+impl Partition for PartitionView {
+    fn describe(&self, id: &WorkflowId, run: Option<&RunId>) -> Result<Option<WorkflowDescription>, ReadError> {
+        self.describe(id, run)
+    }
+
+    fn history(
+        &self,
+        id: &WorkflowId,
+        run: Option<&RunId>,
+        from: EventId,
+        limit: usize,
+    ) -> Result<Option<HistoryPage>, ReadError> {
+        self.history(id, run, from, limit)
+    }
+
+    fn list(&self, from_key: &[u8], limit: usize) -> Result<Keyed, ReadError> {
+        self.list(from_key, limit)
+    }
+
+    async fn outcome(
+        &self,
+        id: &WorkflowId,
+        run: Option<&RunId>,
+        wait: Duration,
+    ) -> Result<Option<WorkflowOutcome>, ReadError> {
+        self.outcome(id, run, wait).await
+    }
+}

@@ -1,0 +1,141 @@
+//! What is asked of one workflow: where it stands, its history, its result.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, Uri};
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+use tidewright_schemas::{EventId, WorkflowId};
+
+use crate::backend::{Partition, Place};
+use crate::problem::Failed;
+use crate::proxy;
+use crate::request::{Params, Segments, run_id, workflow_id};
+use crate::router::{Api, blocking};
+
+/// Longest wait of one request for a result.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+/// Events of a page when nothing is said, and at most; a page is also bounded in bytes.
+const EVENTS_DEFAULT: usize = 1_000;
+const EVENTS_MAX: usize = 10_000;
+
+/// Where a workflow's partition is, unless it is here.
+enum Found {
+    Here(Arc<dyn Partition>),
+    Elsewhere(Response),
+}
+
+/// Asks the owner if that is another node.
+async fn find(
+    api: &Api,
+    id: &WorkflowId,
+    headers: &HeaderMap,
+    uri: &Uri,
+    server_wait: Duration,
+) -> Result<Found, Failed> {
+    match api.backend.place(id) {
+        Place::Local(partition) => Ok(Found::Here(partition)),
+        Place::Unavailable { reason } => Err(Failed::unavailable(reason)),
+        Place::Remote { http_url } => {
+            proxy::refuse_second_hop(headers)?;
+            let answer = api.proxy.forward(&http_url, uri, server_wait);
+            tokio::select! {
+                answer = answer => answer.map(Found::Elsewhere),
+                () = api.stopping() => Err(Failed::stopping()),
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RunParams {
+    run_id: Option<String>,
+}
+
+/// `GET …/workflows/{id}`.
+pub(crate) async fn describe(
+    State(api): State<Arc<Api>>,
+    Segments((namespace, id)): Segments<(String, String)>,
+    Params(params): Params<RunParams>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Failed> {
+    api.check_namespace(&namespace)?;
+    let (id, run) = (workflow_id(id)?, run_id(params.run_id)?);
+    match find(&api, &id, &headers, &uri, Duration::ZERO).await? {
+        Found::Elsewhere(response) => Ok(response),
+        Found::Here(partition) => match partition.describe(&id, run.as_ref())? {
+            Some(description) => Ok(Json(description).into_response()),
+            None => Err(Failed::workflow_not_found(&namespace, &id, run.as_ref())),
+        },
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HistoryParams {
+    run_id: Option<String>,
+    from_event_id: Option<EventId>,
+    limit: Option<usize>,
+}
+
+/// `GET …/workflows/{id}/history`.
+pub(crate) async fn history(
+    State(api): State<Arc<Api>>,
+    Segments((namespace, id)): Segments<(String, String)>,
+    Params(params): Params<HistoryParams>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Failed> {
+    api.check_namespace(&namespace)?;
+    let (id, run) = (workflow_id(id)?, run_id(params.run_id)?);
+    let from = params.from_event_id.unwrap_or(1);
+    let limit = params.limit.unwrap_or(EVENTS_DEFAULT).clamp(1, EVENTS_MAX);
+    match find(&api, &id, &headers, &uri, Duration::ZERO).await? {
+        Found::Elsewhere(response) => Ok(response),
+        Found::Here(partition) => {
+            let (of, of_run) = (id.clone(), run.clone());
+            match blocking(move || partition.history(&of, of_run.as_ref(), from, limit)).await?? {
+                Some(page) => Ok(Json(page).into_response()),
+                None => Err(Failed::workflow_not_found(&namespace, &id, run.as_ref())),
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ResultParams {
+    run_id: Option<String>,
+    wait_ms: Option<u64>,
+}
+
+/// `GET …/workflows/{id}/result`: waits for the end for a while, and for the beginning, too.
+pub(crate) async fn result(
+    State(api): State<Arc<Api>>,
+    Segments((namespace, id)): Segments<(String, String)>,
+    Params(params): Params<ResultParams>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Failed> {
+    api.check_namespace(&namespace)?;
+    let (id, run) = (workflow_id(id)?, run_id(params.run_id)?);
+    let wait = Duration::from_millis(params.wait_ms.unwrap_or(0)).min(WAIT_MAX);
+    match find(&api, &id, &headers, &uri, wait).await? {
+        Found::Elsewhere(response) => Ok(response),
+        Found::Here(partition) => {
+            let outcome = tokio::select! {
+                outcome = partition.outcome(&id, run.as_ref(), wait) => outcome?,
+                () = api.stopping() => return Err(Failed::stopping()),
+            };
+            match outcome {
+                Some(outcome) => Ok(Json(outcome).into_response()),
+                None => Err(Failed::workflow_not_found(&namespace, &id, run.as_ref())),
+            }
+        }
+    }
+}

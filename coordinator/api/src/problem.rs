@@ -1,0 +1,190 @@
+//! What went wrong, as RFC 9457 has it.
+//!
+//! Codes from TW0601 are the API's own; others are passed on from the engine.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use tidewright_runtime::{ReadError, StartError};
+use tidewright_schemas::api::Problem;
+use tidewright_schemas::{Rejected, RunId, WorkflowId};
+
+use crate::pages::error_title;
+
+/// Media type of a problem.
+pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
+
+/// An error on its way to the caller. Boxed, since results of handlers are moved around a lot.
+#[derive(Debug)]
+pub(crate) struct Failed(Box<Details>);
+
+#[derive(Debug)]
+struct Details {
+    status: StatusCode,
+    code: String,
+    detail: String,
+    run_id: Option<RunId>,
+    /// What helps is to ask again.
+    passing: bool,
+}
+
+impl Failed {
+    fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
+        let (code, detail) = (code.to_owned(), detail.into());
+        Self(Box::new(Details { status, code, detail, run_id: None, passing: false }))
+    }
+
+    fn passing(mut self) -> Self {
+        self.0.passing = true;
+        self
+    }
+
+    /// TW0601 `WorkflowNotFound`.
+    pub(crate) fn workflow_not_found(namespace: &str, id: &WorkflowId, run: Option<&RunId>) -> Self {
+        let run = run.map_or_else(String::new, |run| format!(" with the run {run}"));
+        let detail = format!(
+            "namespace `{namespace}` has no workflow `{id}`{run}; check the id, or list what there is with GET \
+             /api/v1/namespaces/{namespace}/workflows"
+        );
+        Self::new(StatusCode::NOT_FOUND, "TW0601", detail)
+    }
+
+    /// TW0602 `NamespaceNotFound`.
+    pub(crate) fn namespace_not_found(asked: &str, served: &str) -> Self {
+        let detail = format!("this node serves the namespace `{served}`, not `{asked}`; check the name or the address");
+        Self::new(StatusCode::NOT_FOUND, "TW0602", detail)
+    }
+
+    /// TW0603 `RouteNotFound`.
+    pub(crate) fn route_not_found(path: &str) -> Self {
+        let detail = format!(
+            "there is nothing at {path}; the API is under /api/v1/namespaces/{{namespace}}/workflows, and a workflow id \
+             with slashes must be percent-encoded"
+        );
+        Self::new(StatusCode::NOT_FOUND, "TW0603", detail)
+    }
+
+    /// TW0604 `MethodNotAllowed`.
+    pub(crate) fn method_not_allowed(method: &str, path: &str) -> Self {
+        let detail = format!("{method} is not possible on {path}; the `allow` header names what is");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "TW0604", detail)
+    }
+
+    /// TW0605 `InvalidRequestBody`.
+    pub(crate) fn invalid_body(problem: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "TW0605", problem.to_string())
+    }
+
+    /// TW0606 `RequestTooLarge`.
+    pub(crate) fn too_large(bytes_max: usize) -> Self {
+        let detail = format!(
+            "the request's body is larger than {bytes_max} bytes; store what is large elsewhere and pass a reference to it"
+        );
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "TW0606", detail)
+    }
+
+    /// TW0607 `UnsupportedMediaType`.
+    pub(crate) fn not_json(content_type: &str) -> Self {
+        let detail = format!(
+            "the body is sent as `{content_type}`, but only JSON is understood: send the header `content-type: \
+             application/json`"
+        );
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "TW0607", detail)
+    }
+
+    /// TW0608 `InvalidParameter`.
+    pub(crate) fn invalid_parameter(problem: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "TW0608", problem.to_string())
+    }
+
+    /// TW0609 `PartitionUnavailable`.
+    pub(crate) fn unavailable(reason: impl std::fmt::Display) -> Self {
+        let detail = format!("{reason}; ask again in a moment, and see /readyz if it lasts");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "TW0609", detail).passing()
+    }
+
+    /// TW0610 `OwnerUnreachable`.
+    pub(crate) fn owner_unreachable(http_url: &str, problem: impl std::fmt::Display) -> Self {
+        let detail = format!(
+            "the workflow's owner at {http_url} does not answer this node ({problem}); ask again in a moment. If it \
+             lasts, check that nodes reach each other under what --advertise-http says"
+        );
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "TW0610", detail).passing()
+    }
+
+    /// TW0611 `StateUnreadable`.
+    pub(crate) fn state_unreadable(problem: &str) -> Self {
+        tracing::error!(problem, "[TW0611] a request failed, since the state store cannot be read");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "TW0611", problem)
+    }
+
+    /// TW0612 `RequestTimeout`.
+    pub(crate) fn too_slow() -> Self {
+        let detail = "the request's body did not arrive in time; send it again";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "TW0612", detail).passing()
+    }
+
+    /// TW0613 `NodeStopping`.
+    pub(crate) fn stopping() -> Self {
+        let detail = "this node is stopping; ask again, and another node or its successor answers";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "TW0613", detail).passing()
+    }
+
+    /// TW0614 `UnexpectedAnswer`.
+    pub(crate) fn unexpected_answer(kind: &str) -> Self {
+        let detail = format!("the owner answered a start with {kind}: it runs a version that this node does not know");
+        Self::new(StatusCode::BAD_GATEWAY, "TW0614", detail)
+    }
+}
+
+impl From<ReadError> for Failed {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::NotOwned => Self::unavailable("the workflow's partition is changing its owner"),
+            ReadError::Store(problem) => Self::state_unreadable(&problem),
+        }
+    }
+}
+
+impl From<StartError> for Failed {
+    fn from(error: StartError) -> Self {
+        let status = match &error {
+            StartError::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            StartError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, error.code(), error.to_string()).passing()
+    }
+}
+
+impl From<Rejected> for Failed {
+    fn from(rejected: Rejected) -> Self {
+        let status = match rejected.code.as_str() {
+            "TW0202" | "TW0203" => StatusCode::CONFLICT,
+            "TW0204" => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        let mut failed = Self::new(status, &rejected.code, rejected.message);
+        failed.0.run_id = rejected.run_id;
+        failed
+    }
+}
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        let Details { status, code, detail, run_id, passing } = *self.0;
+        let problem = Problem {
+            kind: format!("/errors/{code}"),
+            title: error_title(&code).unwrap_or(&code).to_owned(),
+            status: status.as_u16(),
+            detail,
+            run_id,
+            code,
+        };
+        let mut response = (status, axum::Json(problem)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        if passing {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}

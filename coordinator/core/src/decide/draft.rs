@@ -1,0 +1,211 @@
+//! The change of one run in the making: numbers its events, buffers them while a workflow task is out (R22), and sends
+//! the next workflow task.
+
+use sha2::{Digest as _, Sha256};
+use tidewright_schemas::limits::FLUSH_BYTES_MAX;
+use tidewright_schemas::{
+    BufferFlushed, EventAttributes, EventBuffered, EventId, HistoryEvent, RowFact, RunId, WorkflowId,
+    WorkflowTaskScheduled, WorkflowTaskStarted,
+};
+
+use super::fit;
+use crate::state::{RunRow, State, WorkflowTaskState};
+use crate::{Change, Context, Rows, RowsError};
+
+pub(crate) struct Draft {
+    workflow_id: WorkflowId,
+    run_id: RunId,
+    task_queue: String,
+    /// The run's time: the later of its last event's and the record's (R6).
+    pub(crate) now_ms: u64,
+    next_event_id: EventId,
+    /// Over the digest so far and the new events' JSON.
+    hash: Sha256,
+    /// Size of the new events' JSON.
+    bytes: usize,
+    buffered: (u64, u64),
+    /// Whether what happens now must wait for the workflow task that is out.
+    buffering: bool,
+    /// Whether a workflow task may be sent once there is something new.
+    idle: bool,
+    events: Vec<HistoryEvent>,
+    rows: Vec<RowFact>,
+}
+
+impl Draft {
+    pub(crate) fn of(workflow_id: &WorkflowId, run_id: &RunId, run: &RunRow, context: &Context) -> Self {
+        let out = matches!(run.workflow_task, WorkflowTaskState::Out { .. });
+        Self {
+            workflow_id: workflow_id.clone(),
+            run_id: run_id.clone(),
+            task_queue: run.task_queue.clone(),
+            now_ms: run.time_ms.max(context.timestamp_ms),
+            next_event_id: run.next_event_id,
+            hash: Sha256::new().chain_update(&run.history_digest),
+            bytes: 0,
+            buffered: run.buffered,
+            buffering: run.is_open() && (out || run.buffered_count() > 0),
+            idle: run.is_open() && run.workflow_task == WorkflowTaskState::Idle,
+            events: Vec::new(),
+            rows: Vec::new(),
+        }
+    }
+
+    pub(crate) fn of_new_run(workflow_id: &WorkflowId, run_id: &RunId, task_queue: &str, context: &Context) -> Self {
+        Self {
+            workflow_id: workflow_id.clone(),
+            run_id: run_id.clone(),
+            task_queue: task_queue.to_owned(),
+            now_ms: context.timestamp_ms,
+            next_event_id: 1,
+            hash: Sha256::new(),
+            bytes: 0,
+            buffered: (0, 0),
+            buffering: false,
+            idle: true,
+            events: Vec::new(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// The id that the next event will have.
+    pub(crate) fn next_event_id(&self) -> EventId {
+        self.next_event_id
+    }
+
+    /// Appends an event.
+    pub(crate) fn event(&mut self, attributes: impl Into<EventAttributes>) -> EventId {
+        self.event_at(self.now_ms, attributes)
+    }
+
+    /// Appends an event that happened at an earlier time of the run.
+    pub(crate) fn event_at(&mut self, event_time_ms: u64, attributes: impl Into<EventAttributes>) -> EventId {
+        let event_id = self.next_event_id;
+        self.next_event_id += 1;
+        let event = HistoryEvent { event_id, event_time_ms, attributes: attributes.into() };
+        // Wire types of our own always serialise: their maps have text keys.
+        let json = serde_json::to_vec(&event).unwrap_or_default();
+        self.hash.update(&json);
+        self.hash.update(b"\n");
+        self.bytes += json.len();
+        self.events.push(event);
+        event_id
+    }
+
+    pub(crate) fn row(&mut self, fact: impl Into<RowFact>) {
+        self.rows.push(fact.into());
+    }
+
+    /// Something happened to the run from outside: appends its events, or buffers them together while a workflow task
+    /// is out. The last event refers to the first where it tells of a start.
+    pub(crate) fn happened(&mut self, group: Vec<EventAttributes>, wakes: bool) {
+        if self.buffering {
+            let event_time_ms = self.now_ms;
+            let event = |attributes| HistoryEvent { event_id: 0, event_time_ms, attributes };
+            self.buffered.1 += 1;
+            self.row(EventBuffered { events: group.into_iter().map(event).collect() });
+            return;
+        }
+        let now_ms = self.now_ms;
+        self.numbered_group(group.into_iter().map(|attributes| (now_ms, attributes)));
+        if wakes && self.idle {
+            self.send_workflow_task();
+        }
+    }
+
+    fn numbered_group(&mut self, group: impl Iterator<Item = (u64, EventAttributes)>) {
+        let mut started = None;
+        for (time_ms, mut attributes) in group {
+            if let Some(started) = started {
+                refer_to_start(&mut attributes, started);
+            }
+            let id = self.event_at(time_ms, attributes);
+            started.get_or_insert(id);
+        }
+    }
+
+    /// The workflow task ended: from here on events are appended.
+    pub(crate) fn task_ended(&mut self) {
+        self.buffering = false;
+        self.idle = true;
+    }
+
+    /// Turns buffered events into events, as many as fit the record beside what it holds and `reserved` bytes that are
+    /// still to come (R7). Says whether there is something among them that the workflow waits for.
+    pub(crate) fn flush<R: Rows>(&mut self, state: &State<'_, R>, reserved: usize) -> Result<bool, RowsError> {
+        let before = self.bytes;
+        let mut count = 0;
+        let mut wakes = false;
+        while self.buffered.0 < self.buffered.1 {
+            let Some(row) = state.buffered(&self.workflow_id, &self.run_id, self.buffered.0)? else { break };
+            let bytes = row.events.iter().map(fit::json_bytes).sum::<usize>();
+            let enough = count > 0 && self.bytes - before + bytes > FLUSH_BYTES_MAX;
+            if enough || self.bytes + reserved + bytes > fit::RECORD_BYTES_MAX {
+                break;
+            }
+            wakes = wakes || !self.is_end_of_detached(state, &row.events)?;
+            self.numbered_group(row.events.into_iter().map(|event| (event.event_time_ms, event.attributes)));
+            self.buffered.0 += 1;
+            count += 1;
+        }
+        if count > 0 {
+            self.row(BufferFlushed { count });
+        }
+        Ok(wakes)
+    }
+
+    /// Whether buffered events are left for the next task.
+    pub(crate) fn has_leftovers(&self) -> bool {
+        self.buffered.0 < self.buffered.1
+    }
+
+    /// Whether a group tells of the end of an activity that nobody waits for. Its row is gone; its beginning is history.
+    fn is_end_of_detached<R: Rows>(&self, state: &State<'_, R>, group: &[HistoryEvent]) -> Result<bool, RowsError> {
+        let scheduled_event_id = match group.last().map(|event| &event.attributes) {
+            Some(EventAttributes::ActivityTaskCompleted(event)) => event.scheduled_event_id,
+            Some(EventAttributes::ActivityTaskFailed(event)) => event.scheduled_event_id,
+            Some(EventAttributes::ActivityTaskTimedOut(event)) => event.scheduled_event_id,
+            _ => return Ok(false),
+        };
+        let scheduled = state.events(&self.workflow_id, &self.run_id, scheduled_event_id, 1, usize::MAX)?.pop();
+        Ok(matches!(
+            scheduled.map(|event| event.attributes),
+            Some(EventAttributes::ActivityTaskScheduled(scheduled)) if scheduled.detached
+        ))
+    }
+
+    /// Makes a workflow task: emission is its start (R22).
+    pub(crate) fn send_workflow_task(&mut self) {
+        let task_queue = self.task_queue.clone();
+        let scheduled_event_id = self.event(WorkflowTaskScheduled { task_queue, attempt: 1 });
+        self.event(WorkflowTaskStarted { scheduled_event_id });
+        self.idle = false;
+        self.buffering = true;
+    }
+
+    pub(crate) fn finish(self) -> Change {
+        let history_digest = (!self.events.is_empty()).then(|| shortened(self.hash));
+        Change {
+            workflow_id: self.workflow_id,
+            run_id: Some(self.run_id),
+            events: self.events,
+            history_digest,
+            rows: self.rows,
+        }
+    }
+}
+
+/// Events of one group refer to the first of them once it has an id.
+fn refer_to_start(attributes: &mut EventAttributes, started: EventId) {
+    match attributes {
+        EventAttributes::ActivityTaskCompleted(event) => event.started_event_id = started,
+        EventAttributes::ActivityTaskFailed(event) => event.started_event_id = started,
+        EventAttributes::ActivityTaskTimedOut(event) => event.started_event_id = started,
+        _ => {}
+    }
+}
+
+/// SHA-256, shortened to 128 bits: names a history (R23).
+fn shortened(hash: Sha256) -> String {
+    hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,122 @@
+//! What a command changes. One file per family; this one only tells them apart.
+
+mod activity;
+mod activity_retry;
+mod confirm;
+mod decisions;
+mod draft;
+mod fit;
+mod start;
+mod task_trouble;
+mod timer;
+mod workflow_task;
+
+use tidewright_schemas::{
+    Answer, Answered, Command, DeadLettered, OriginSeen, Rejected, RowFact, TaskKind, WorkflowId,
+};
+
+use crate::state::State;
+use crate::{Change, Context, Decided, Rejection, Rows, RowsError, TaskToken};
+
+/// A command with what its record says besides its value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// The workflow that it is about.
+    pub workflow_id: WorkflowId,
+    /// The command.
+    pub command: Command,
+    /// The token that it carries, opened: its MAC was checked.
+    pub token: Option<TaskToken>,
+    /// Where it came from, if it was forwarded: its MAC was checked (R9).
+    pub origin: Option<String>,
+    /// Stands in for a missing request id (`ce_id`).
+    pub event_id: Option<String>,
+    /// The trace that it belongs to.
+    pub traceparent: Option<String>,
+}
+
+/// Why a command has no effect: an answer to its sender, or state that cannot be read.
+pub(crate) enum Refusal {
+    Rejected(Rejection),
+    Rows(RowsError),
+}
+
+impl From<Rejection> for Refusal {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
+impl From<RowsError> for Refusal {
+    fn from(error: RowsError) -> Self {
+        Self::Rows(error)
+    }
+}
+
+pub(crate) type Decision = Result<Decided, Refusal>;
+
+/// Says what a command changes. Pure: the same rows, request and context give the same answer.
+pub fn decide<R: Rows>(rows: &R, request: &Request, context: &Context) -> Result<Decided, RowsError> {
+    let state = State(rows);
+    if let Some(origin) = &request.origin
+        && state.origin_seen(&request.workflow_id, origin)?
+    {
+        return Ok(Decided::Nothing);
+    }
+    let decided = match dispatch(&state, request, context) {
+        Ok(decided) => decided,
+        Err(Refusal::Rows(error)) => return Err(error),
+        Err(Refusal::Rejected(rejection)) => refuse(request, rejection),
+    };
+    Ok(remember_origin(request, decided))
+}
+
+fn dispatch<R: Rows>(state: &State<'_, R>, request: &Request, context: &Context) -> Decision {
+    // A command changes its own workflow id and no other (R1).
+    let token = request.token.as_ref().filter(|token| token.workflow_id == request.workflow_id);
+    match (&request.command, token) {
+        (Command::StartWorkflow(start), _) => start::start(state, request, start, context),
+        (Command::CompleteWorkflowTask(c), Some(token)) => workflow_task::complete(state, token, c, context),
+        (Command::FailWorkflowTask(c), Some(token)) => workflow_task::fail(state, token, c, context),
+        (Command::RecordActivityStarted(c), Some(token)) => activity::record_started(state, token, c, context),
+        (Command::CompleteActivity(c), Some(token)) => activity::complete(state, token, c, context),
+        (Command::FailActivity(c), Some(token)) => activity::fail(state, token, c, context),
+        (Command::ConfirmTask(c), Some(token)) => confirm::confirm(state, token, c, context),
+        (Command::FireTimer(c), _) => timer::fire(state, &request.workflow_id, c, context),
+        (Command::EffectFailed(c), _) => match c.task.kind {
+            TaskKind::Workflow => task_trouble::workflow_task_undeliverable(state, &request.workflow_id, c, context),
+            TaskKind::Activity => task_trouble::activity_undeliverable(state, &request.workflow_id, c, context),
+        },
+        (Command::TaskLost(c), _) => match c.task.kind {
+            TaskKind::Workflow => task_trouble::workflow_task_lost(state, &request.workflow_id, c, context),
+            TaskKind::Activity => task_trouble::activity_lost(state, &request.workflow_id, c, context),
+        },
+        (command, None) => {
+            let message = format!("a {} without the token of its task; repeat the task's token", command.type_name());
+            Err(Rejection::new("TW0107", message).into())
+        }
+    }
+}
+
+/// A rejection leaves a record even if it changes nothing else (R2): the answer, or the way to the dead letters.
+fn refuse(request: &Request, rejection: Rejection) -> Decided {
+    let fact = match request.command.reply_to() {
+        Some(reply_to) => {
+            let Rejection { code, message, run_id } = rejection;
+            let answer = Answer::Rejected(Rejected { code: code.to_owned(), message, run_id });
+            RowFact::Answered(Answered { reply_to: reply_to.clone(), answer })
+        }
+        None => RowFact::DeadLettered(DeadLettered { code: rejection.code.to_owned(), message: rejection.message }),
+    };
+    Change::of_rows(request.workflow_id.clone(), vec![fact]).into()
+}
+
+fn remember_origin(request: &Request, decided: Decided) -> Decided {
+    match (&request.origin, decided) {
+        (Some(origin), Decided::Change(mut change)) => {
+            change.rows.push(RowFact::OriginSeen(OriginSeen { origin: origin.clone() }));
+            Decided::Change(change)
+        }
+        (_, decided) => decided,
+    }
+}

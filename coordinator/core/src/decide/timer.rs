@@ -1,0 +1,119 @@
+//! `FireTimer`: something is due. It counts only if identity, generation and due time are those of a row (R20, R33).
+
+use tidewright_schemas::{FireTimer, TimeoutType, TimerFired, TimerTarget, WorkflowId};
+
+use super::activity::OpenActivity;
+use super::activity_retry::{AttemptFailure, fail_attempt};
+use super::draft::Draft;
+use super::{Decision, workflow_task};
+use crate::state::{ActivityState, RunRow, State, WorkflowTaskState, activity_timers};
+use crate::{Context, Decided, Rows};
+use tidewright_schemas::ActivityDispatched;
+
+pub(super) fn fire<R: Rows>(
+    state: &State<'_, R>,
+    workflow_id: &WorkflowId,
+    command: &FireTimer,
+    context: &Context,
+) -> Decision {
+    match command.target {
+        TimerTarget::Timer => fire_timer(state, workflow_id, command, context),
+        TimerTarget::WorkflowTaskRetry => retry_workflow_task(state, workflow_id, command, context),
+        TimerTarget::ActivityRetry
+        | TimerTarget::ActivityStartToClose
+        | TimerTarget::ActivityScheduleToStart
+        | TimerTarget::ActivityScheduleToClose => fire_for_activity(state, workflow_id, command, context),
+    }
+}
+
+/// Early by the command's own broker timestamp: ignored, and armed again.
+fn early(command: &FireTimer, context: &Context) -> Option<Decided> {
+    let wait_ms = command.due_ms.saturating_sub(context.timestamp_ms);
+    (wait_ms > 0).then_some(Decided::Early { wait_ms })
+}
+
+fn fire_timer<R: Rows>(
+    state: &State<'_, R>,
+    workflow_id: &WorkflowId,
+    command: &FireTimer,
+    context: &Context,
+) -> Decision {
+    let Some(timer) = state.timer(workflow_id, &command.run_id, command.event_id)? else { return Ok(Decided::Nothing) };
+    let Some(run) = state.run(workflow_id, &command.run_id)?.filter(RunRow::is_open) else {
+        return Ok(Decided::Nothing);
+    };
+    if timer.due_ms != command.due_ms {
+        return Ok(Decided::Nothing);
+    }
+    if let Some(early) = early(command, context) {
+        return Ok(early);
+    }
+    let mut draft = Draft::of(workflow_id, &command.run_id, &run, context);
+    let fired = TimerFired { timer_id: timer.timer_id, started_event_id: command.event_id };
+    draft.happened(vec![fired.into()], true);
+    Ok(draft.finish().into())
+}
+
+fn retry_workflow_task<R: Rows>(
+    state: &State<'_, R>,
+    workflow_id: &WorkflowId,
+    command: &FireTimer,
+    context: &Context,
+) -> Decision {
+    let Some(run) = state.run(workflow_id, &command.run_id)?.filter(RunRow::is_open) else {
+        return Ok(Decided::Nothing);
+    };
+    match &run.workflow_task {
+        WorkflowTaskState::BackingOff { attempt, due_ms, failure }
+            if *attempt == command.attempt && *due_ms == command.due_ms =>
+        {
+            let ids = (workflow_id, &command.run_id, &run);
+            Ok(early(command, context).unwrap_or_else(|| workflow_task::retry(ids, *attempt, failure.clone(), context)))
+        }
+        _ => Ok(Decided::Nothing),
+    }
+}
+
+fn fire_for_activity<R: Rows>(
+    state: &State<'_, R>,
+    workflow_id: &WorkflowId,
+    command: &FireTimer,
+    context: &Context,
+) -> Decision {
+    let Some(activity) = OpenActivity::find(state, workflow_id, &command.run_id, command.event_id)? else {
+        return Ok(Decided::Nothing);
+    };
+    if !activity_timers(&activity.row).contains(&(command.target, command.attempt, command.due_ms)) {
+        return Ok(Decided::Nothing);
+    }
+    if let Some(early) = early(command, context) {
+        return Ok(early);
+    }
+    let timeout = match command.target {
+        TimerTarget::ActivityStartToClose => TimeoutType::StartToClose,
+        TimerTarget::ActivityScheduleToStart => TimeoutType::ScheduleToStart,
+        TimerTarget::ActivityScheduleToClose => TimeoutType::ScheduleToClose,
+        TimerTarget::ActivityRetry | TimerTarget::Timer | TimerTarget::WorkflowTaskRetry => {
+            return Ok(dispatch_again(&activity, context));
+        }
+    };
+    Ok(fail_attempt(&activity, AttemptFailure::TimedOut(timeout), None, context))
+}
+
+/// The backoff is over.
+fn dispatch_again(activity: &OpenActivity, context: &Context) -> Decided {
+    let (ActivityState::BackingOff { .. }, Some(last_failure)) =
+        (&activity.row.state, activity.row.last_failure.clone())
+    else {
+        return Decided::Nothing;
+    };
+    let mut draft = activity.draft(context);
+    draft.row(ActivityDispatched {
+        scheduled_event_id: activity.scheduled_event_id,
+        attempt: activity.row.attempt,
+        time_ms: draft.now_ms,
+        last_failure,
+        last_worker: activity.row.last_worker.clone().unwrap_or_default(),
+    });
+    draft.finish().into()
+}

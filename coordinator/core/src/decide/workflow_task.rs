@@ -1,0 +1,178 @@
+//! Completions and failures of workflow tasks (R22, R23).
+//!
+//! | state | complete | fail | retry timer |
+//! |---|---|---|---|
+//! | `Idle` | ignored | ignored | ignored |
+//! | `Out` | decisions become events; what was buffered follows; next task if anything is new | `BackingOff`, or sent again at once where waiting cannot help | ignored |
+//! | `BackingOff` | ignored | ignored | `Out` |
+
+use tidewright_schemas::{
+    CompleteWorkflowTask, EventId, FailWorkflowTask, Failure, RunId, TaskKind, WorkerIdentity, WorkflowId,
+    WorkflowTaskCompleted, WorkflowTaskDispatched, WorkflowTaskFailed, WorkflowTaskFailedCause,
+    WorkflowTaskRetryScheduled, WorkflowTaskScheduled, WorkflowTaskStarted,
+};
+
+use super::decisions::{self, Refused};
+use super::draft::Draft;
+use super::{Decision, fit};
+use crate::state::{RunRow, State, WorkflowTaskState};
+use crate::{Context, Decided, Rows, RowsError, TaskToken};
+
+/// Backoff between attempts of a workflow task: the first delay, doubled each time, up to the last.
+const RETRY_FIRST_MS: u64 = 1_000;
+const RETRY_LAST_MS: u64 = 30_000;
+
+/// A workflow task that is out.
+pub(super) struct OutTask {
+    pub(super) run: RunRow,
+    pub(super) attempt: u32,
+    pub(super) scheduled_event_id: EventId,
+    /// When it was sent: the workflow's time while it was advanced.
+    time_ms: u64,
+    retried: bool,
+}
+
+impl OutTask {
+    /// The task of this attempt, if it is the one that the run waits for.
+    pub(super) fn find<R: Rows>(
+        state: &State<'_, R>,
+        workflow_id: &WorkflowId,
+        run_id: &RunId,
+        scheduled: EventId,
+        attempt: u32,
+    ) -> Result<Option<Self>, RowsError> {
+        let Some(run) = state.run(workflow_id, run_id)?.filter(RunRow::is_open) else { return Ok(None) };
+        match run.workflow_task {
+            WorkflowTaskState::Out { attempt: current, scheduled_event_id, time_ms, retried, .. }
+                if current == attempt && scheduled_event_id == scheduled =>
+            {
+                Ok(Some(Self { run, attempt, scheduled_event_id, time_ms, retried }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn of_token<R: Rows>(state: &State<'_, R>, token: &TaskToken) -> Result<Option<Self>, RowsError> {
+        if token.task.kind != TaskKind::Workflow {
+            return Ok(None);
+        }
+        let task = &token.task;
+        let found = Self::find(state, &token.workflow_id, &task.run_id, task.scheduled_event_id, task.attempt)?;
+        Ok(found.filter(|found| found.run.history_digest == token.digest))
+    }
+}
+
+pub(super) fn complete<R: Rows>(
+    state: &State<'_, R>,
+    token: &TaskToken,
+    command: &CompleteWorkflowTask,
+    context: &Context,
+) -> Decision {
+    let Some(task) = OutTask::of_token(state, token)? else { return Ok(Decided::Nothing) };
+    let (workflow_id, run_id) = (&token.workflow_id, &token.task.run_id);
+    let worker = fit::worker(&command.worker);
+    let plan = match decisions::check(state, (workflow_id, run_id, &task.run), command)? {
+        Ok(plan) => plan,
+        Err(Refused { cause, problem }) => {
+            let failure = Failure::server("TW0302", problem, false);
+            let failed = FailedTask { cause, failure, at_once: false };
+            return fail_task(state, workflow_id, run_id, &task, failed, &worker, context);
+        }
+    };
+    let mut draft = Draft::of(workflow_id, run_id, &task.run, context);
+    draft.task_ended();
+    // A retried task's time is no event's yet, but the workflow has seen it: time never goes back (R6).
+    draft.now_ms = draft.now_ms.max(task.time_ms);
+    if task.retried {
+        let task_queue = task.run.task_queue.clone();
+        let scheduled = WorkflowTaskScheduled { task_queue, attempt: task.attempt };
+        let scheduled_event_id = draft.event_at(task.time_ms, scheduled);
+        draft.event_at(task.time_ms, WorkflowTaskStarted { scheduled_event_id });
+    }
+    let completed_event_id = draft.event(WorkflowTaskCompleted {
+        scheduled_event_id: task.scheduled_event_id,
+        started_event_id: task.scheduled_event_id + 1,
+        completion_id: command.completion_id.clone(),
+        worker,
+    });
+    if plan.closes {
+        // What came meanwhile belongs to the history, but nobody will act on it: the last event is the run's end.
+        draft.flush(state, plan.bytes)?;
+        plan.record(&mut draft, &task.run, &command.decisions, completed_event_id);
+        return Ok(draft.finish().into());
+    }
+    plan.record(&mut draft, &task.run, &command.decisions, completed_event_id);
+    if draft.flush(state, 0)? || draft.has_leftovers() {
+        draft.send_workflow_task();
+    }
+    Ok(draft.finish().into())
+}
+
+pub(super) fn fail<R: Rows>(
+    state: &State<'_, R>,
+    token: &TaskToken,
+    command: &FailWorkflowTask,
+    context: &Context,
+) -> Decision {
+    let Some(task) = OutTask::of_token(state, token)? else { return Ok(Decided::Nothing) };
+    // A worker without the history gets all of it with the next attempt; waiting would not help.
+    let at_once = command.cause == WorkflowTaskFailedCause::HistoryUnavailable && task.attempt == 1;
+    let failed = FailedTask { cause: command.cause, failure: fit::failure(&command.failure), at_once };
+    let worker = fit::worker(&command.worker);
+    fail_task(state, &token.workflow_id, &token.task.run_id, &task, failed, &worker, context)
+}
+
+/// Why a workflow task failed, and whether its next attempt follows at once.
+pub(super) struct FailedTask {
+    pub(super) cause: WorkflowTaskFailedCause,
+    pub(super) failure: Failure,
+    pub(super) at_once: bool,
+}
+
+/// The first attempt's failure is an event; those of later attempts are rows, so that a workflow that cannot advance
+/// does not fill its history.
+pub(super) fn fail_task<R: Rows>(
+    state: &State<'_, R>,
+    workflow_id: &WorkflowId,
+    run_id: &RunId,
+    task: &OutTask,
+    failed: FailedTask,
+    worker: &WorkerIdentity,
+    context: &Context,
+) -> Decision {
+    let mut draft = Draft::of(workflow_id, run_id, &task.run, context);
+    draft.task_ended();
+    if !task.retried {
+        draft.event(WorkflowTaskFailed {
+            scheduled_event_id: task.scheduled_event_id,
+            started_event_id: task.scheduled_event_id + 1,
+            cause: failed.cause,
+            failure: failed.failure.clone(),
+            worker: worker.clone(),
+        });
+    }
+    draft.flush(state, fit::json_bytes(&failed.failure))?;
+    let attempt = task.attempt.saturating_add(1);
+    if failed.at_once {
+        let (scheduled_event_id, time_ms) = (draft.next_event_id(), draft.now_ms);
+        draft.row(WorkflowTaskDispatched { attempt, scheduled_event_id, time_ms, last_failure: failed.failure });
+    } else {
+        let doubled = RETRY_FIRST_MS.saturating_mul(1 << task.attempt.saturating_sub(1).min(16));
+        let due_ms = draft.now_ms.saturating_add(doubled.min(RETRY_LAST_MS));
+        draft.row(WorkflowTaskRetryScheduled { attempt, due_ms, failure: failed.failure });
+    }
+    Ok(draft.finish().into())
+}
+
+/// The backoff is over.
+pub(super) fn retry(
+    (workflow_id, run_id, run): (&WorkflowId, &RunId, &RunRow),
+    attempt: u32,
+    last_failure: Failure,
+    context: &Context,
+) -> Decided {
+    let mut draft = Draft::of(workflow_id, run_id, run, context);
+    let (scheduled_event_id, time_ms) = (draft.next_event_id(), draft.now_ms);
+    draft.row(WorkflowTaskDispatched { attempt, scheduled_event_id, time_ms, last_failure });
+    draft.finish().into()
+}

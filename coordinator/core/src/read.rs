@@ -1,0 +1,150 @@
+//! Reads for the API: what a partition's committed state says of its workflows (R17).
+
+use tidewright_schemas::api::{
+    HistoryPage, PendingActivity, PendingActivityState, PendingTimer, PendingWorkflowTask, WorkflowDescription,
+    WorkflowOutcome, WorkflowStatus, WorkflowSummary,
+};
+use tidewright_schemas::{EventAttributes, EventId, RunId, WorkflowId};
+
+use crate::rows::{Rows, RowsError};
+use crate::state::keys;
+use crate::state::{ActivityState, RunRow, State, WorkflowTaskState};
+
+/// How many open activities and timers a description names at most.
+const PENDING_SHOWN_MAX: usize = 100;
+/// How many bytes of history a page holds at most.
+const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// The run that is meant: the one that is named, or the workflow's latest.
+pub fn find_run<R: Rows>(rows: &R, id: &WorkflowId, run_id: Option<&RunId>) -> Result<Option<RunId>, RowsError> {
+    let state = State(rows);
+    let run_id = match run_id {
+        Some(run_id) => Some(run_id.clone()),
+        None => state.workflow(id)?.map(|row| row.current_run),
+    };
+    let Some(run_id) = run_id else { return Ok(None) };
+    Ok(state.run(id, &run_id)?.map(|_| run_id))
+}
+
+/// A run as it stands.
+pub fn describe<R: Rows>(rows: &R, id: &WorkflowId, run_id: &RunId) -> Result<Option<WorkflowDescription>, RowsError> {
+    let state = State(rows);
+    let Some(run) = state.run(id, run_id)? else { return Ok(None) };
+    let activities = state.activities(id, run_id, PENDING_SHOWN_MAX)?;
+    let timers = state.timers(id, run_id, PENDING_SHOWN_MAX)?;
+    Ok(Some(WorkflowDescription {
+        history_size_bytes: run.history_bytes,
+        history_digest: run.history_digest.clone(),
+        pending_workflow_task: pending_workflow_task(&run),
+        pending_activities: activities.into_iter().map(|(event_id, row)| pending_activity(event_id, row)).collect(),
+        pending_timers: timers
+            .into_iter()
+            .map(|(event_id, row)| PendingTimer {
+                timer_id: row.timer_id,
+                started_event_id: event_id,
+                due_ms: row.due_ms,
+            })
+            .collect(),
+        buffered_events: run.buffered_count(),
+        summary: summary(id, run_id, run),
+    }))
+}
+
+fn summary(id: &WorkflowId, run_id: &RunId, run: RunRow) -> WorkflowSummary {
+    WorkflowSummary {
+        workflow_id: id.clone(),
+        run_id: run_id.clone(),
+        workflow_type: run.workflow_type,
+        task_queue: run.task_queue,
+        status: run.status,
+        start_time_ms: run.start_time_ms,
+        close_time_ms: run.close_time_ms,
+        history_length: run.next_event_id - 1,
+    }
+}
+
+fn pending_workflow_task(run: &RunRow) -> Option<PendingWorkflowTask> {
+    match &run.workflow_task {
+        WorkflowTaskState::Idle => None,
+        WorkflowTaskState::Out { attempt, time_ms, last_failure, .. } => Some(PendingWorkflowTask {
+            attempt: *attempt,
+            backing_off: false,
+            time_ms: *time_ms,
+            last_failure: last_failure.clone(),
+        }),
+        WorkflowTaskState::BackingOff { attempt, due_ms, failure } => Some(PendingWorkflowTask {
+            attempt: *attempt,
+            backing_off: true,
+            time_ms: *due_ms,
+            last_failure: Some(failure.clone()),
+        }),
+    }
+}
+
+fn pending_activity(scheduled_event_id: EventId, row: crate::state::ActivityRow) -> PendingActivity {
+    let (state, next_attempt_ms) = match &row.state {
+        ActivityState::Dispatched => (PendingActivityState::Scheduled, None),
+        ActivityState::Started { .. } => (PendingActivityState::Started, None),
+        ActivityState::BackingOff { due_ms } => (PendingActivityState::BackingOff, Some(*due_ms)),
+    };
+    PendingActivity {
+        scheduled_event_id,
+        activity_id: row.activity_id,
+        activity_type: row.activity_type,
+        state,
+        attempt: row.attempt,
+        next_attempt_ms,
+        last_failure: row.last_failure,
+        last_worker: row.last_worker.map(|worker| worker.identity),
+    }
+}
+
+/// A page of a run's history.
+pub fn history<R: Rows>(
+    rows: &R,
+    id: &WorkflowId,
+    run_id: &RunId,
+    from: EventId,
+    limit: usize,
+) -> Result<Option<HistoryPage>, RowsError> {
+    let state = State(rows);
+    let Some(run) = state.run(id, run_id)? else { return Ok(None) };
+    let events = state.events(id, run_id, from.max(1), limit, PAGE_BYTES_MAX)?;
+    let next = events.last().map(|event| event.event_id + 1).filter(|next| *next < run.next_event_id);
+    Ok(Some(HistoryPage { run_id: run_id.clone(), events, next_event_id: next }))
+}
+
+/// How a run ended, or that it has not.
+pub fn outcome<R: Rows>(rows: &R, id: &WorkflowId, run_id: &RunId) -> Result<Option<WorkflowOutcome>, RowsError> {
+    let state = State(rows);
+    let Some(run) = state.run(id, run_id)? else { return Ok(None) };
+    let mut outcome = WorkflowOutcome { run_id: run_id.clone(), status: run.status, result: None, failure: None };
+    if run.status != WorkflowStatus::Running {
+        let last = state.events(id, run_id, run.next_event_id - 1, 1, usize::MAX)?.pop();
+        match last.map(|event| event.attributes) {
+            Some(EventAttributes::WorkflowExecutionCompleted(completed)) => outcome.result = completed.result,
+            Some(EventAttributes::WorkflowExecutionFailed(failed)) => outcome.failure = Some(failed.failure),
+            _ => {}
+        }
+    }
+    Ok(Some(outcome))
+}
+
+/// Runs, newest first, from a key that an earlier page returned. The keys of several partitions merge bytewise.
+pub fn list<R: Rows>(rows: &R, from: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, WorkflowSummary)>, RowsError> {
+    let state = State(rows);
+    let mut found = Vec::new();
+    for (key, _) in rows.scan(&[keys::BY_START], from, limit)? {
+        let Some((id, run_id)) = ids_of(&key) else { continue };
+        if let Some(run) = state.run(&id, &run_id)? {
+            found.push((key, summary(&id, &run_id, run)));
+        }
+    }
+    Ok(found)
+}
+
+fn ids_of(key: &[u8]) -> Option<(WorkflowId, RunId)> {
+    let text = std::str::from_utf8(key.get(9..)?).ok()?;
+    let (id, run_id) = text.split_once('\0')?;
+    Some((WorkflowId::new(id).ok()?, RunId::from_text(run_id)))
+}

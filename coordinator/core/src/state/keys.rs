@@ -1,0 +1,108 @@
+//! Keys of rows. A workflow id holds no control character, so a zero byte ends it and keeps the order of ids.
+
+use tidewright_schemas::{EventId, RunId, TimerTarget, WorkflowId};
+
+pub(crate) const WORKFLOW: u8 = b'w';
+pub(crate) const RUN: u8 = b'r';
+pub(crate) const EVENT: u8 = b'e';
+pub(crate) const ACTIVITY: u8 = b'a';
+pub(crate) const TIMER: u8 = b't';
+pub(crate) const BUFFERED: u8 = b'b';
+pub(crate) const REQUEST: u8 = b'q';
+pub(crate) const ORIGIN: u8 = b'o';
+pub(crate) const DUE: u8 = b'd';
+pub(crate) const BY_START: u8 = b's';
+
+fn of_workflow(kind: u8, workflow_id: &WorkflowId) -> Vec<u8> {
+    let mut key = Vec::with_capacity(workflow_id.as_str().len() + 64);
+    key.push(kind);
+    key.extend_from_slice(workflow_id.as_str().as_bytes());
+    key.push(0);
+    key
+}
+
+fn of_run(kind: u8, workflow_id: &WorkflowId, run_id: &RunId) -> Vec<u8> {
+    let mut key = of_workflow(kind, workflow_id);
+    key.extend_from_slice(run_id.as_str().as_bytes());
+    key.push(0);
+    key
+}
+
+fn numbered(mut prefix: Vec<u8>, number: u64) -> Vec<u8> {
+    prefix.extend_from_slice(&number.to_be_bytes());
+    prefix
+}
+
+pub(crate) fn workflow(workflow_id: &WorkflowId) -> Vec<u8> {
+    of_workflow(WORKFLOW, workflow_id)
+}
+
+pub(crate) fn run(workflow_id: &WorkflowId, run_id: &RunId) -> Vec<u8> {
+    of_run(RUN, workflow_id, run_id)
+}
+
+pub(crate) fn request(workflow_id: &WorkflowId, request_id: &str) -> Vec<u8> {
+    let mut key = of_workflow(REQUEST, workflow_id);
+    key.extend_from_slice(request_id.as_bytes());
+    key
+}
+
+pub(crate) fn origin(workflow_id: &WorkflowId, origin: &str) -> Vec<u8> {
+    let mut key = of_workflow(ORIGIN, workflow_id);
+    key.extend_from_slice(origin.as_bytes());
+    key
+}
+
+/// Rows of one kind of one run: `EVENT`, `ACTIVITY`, `TIMER` or `BUFFERED`.
+pub(crate) fn all_of_run(kind: u8, workflow_id: &WorkflowId, run_id: &RunId) -> Vec<u8> {
+    of_run(kind, workflow_id, run_id)
+}
+
+/// A numbered row of a run.
+pub(crate) fn numbered_of_run(kind: u8, workflow_id: &WorkflowId, run_id: &RunId, number: u64) -> Vec<u8> {
+    numbered(of_run(kind, workflow_id, run_id), number)
+}
+
+/// The number at the end of a numbered key.
+pub(crate) fn number_of(key: &[u8]) -> Option<u64> {
+    key.last_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes))
+}
+
+/// The workflow and the run of a run's row or of a numbered row.
+pub(crate) fn ids_in(key: &[u8]) -> Option<(WorkflowId, RunId)> {
+    let mut parts = key.get(1..)?.splitn(3, |byte| *byte == 0);
+    let workflow_id = WorkflowId::new(std::str::from_utf8(parts.next()?).ok()?).ok()?;
+    let run_id = RunId::from_text(std::str::from_utf8(parts.next()?).ok()?);
+    Some((workflow_id, run_id))
+}
+
+/// Runs, newest first.
+pub(crate) fn by_start(start_time_ms: u64, workflow_id: &WorkflowId, run_id: &RunId) -> Vec<u8> {
+    let mut key = vec![BY_START];
+    key.extend_from_slice(&(u64::MAX - start_time_ms).to_be_bytes());
+    key.extend_from_slice(workflow_id.as_str().as_bytes());
+    key.push(0);
+    key.extend_from_slice(run_id.as_str().as_bytes());
+    key
+}
+
+/// Timers by due time.
+pub(crate) fn due(
+    due_ms: u64,
+    workflow_id: &WorkflowId,
+    run_id: &RunId,
+    target: TimerTarget,
+    event_id: EventId,
+    attempt: u32,
+) -> Vec<u8> {
+    let mut key = vec![DUE];
+    key.extend_from_slice(&due_ms.to_be_bytes());
+    key.extend_from_slice(workflow_id.as_str().as_bytes());
+    key.push(0);
+    key.extend_from_slice(run_id.as_str().as_bytes());
+    key.push(0);
+    key.push(target as u8);
+    key.extend_from_slice(&event_id.to_be_bytes());
+    key.extend_from_slice(&attempt.to_be_bytes());
+    key
+}

@@ -1,0 +1,211 @@
+//! What the rows hold.
+
+use serde::{Deserialize, Serialize};
+use tidewright_schemas::api::WorkflowStatus;
+use tidewright_schemas::{
+    Epoch, EventId, Failure, FireTimer, HistoryEvent, RetryPolicy, RunId, TimerTarget, WorkerIdentity, WorkflowId,
+};
+
+use crate::json_text;
+
+/// A workflow id that has been used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct WorkflowRow {
+    pub(crate) current_run: RunId,
+}
+
+/// One run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RunRow {
+    pub(crate) workflow_type: String,
+    pub(crate) task_queue: String,
+    pub(crate) status: WorkflowStatus,
+    pub(crate) start_time_ms: u64,
+    pub(crate) close_time_ms: Option<u64>,
+    /// Time of the last event (R6).
+    pub(crate) time_ms: u64,
+    pub(crate) next_event_id: EventId,
+    pub(crate) history_bytes: u64,
+    pub(crate) history_digest: String,
+    pub(crate) traceparent: Option<String>,
+    pub(crate) workflow_task: WorkflowTaskState,
+    /// The last event that an accepted workflow task had seen.
+    pub(crate) accepted_started_event_id: EventId,
+    pub(crate) completion_id: Option<String>,
+    /// Numbers of the buffered rows: from the first, up to and without the second.
+    pub(crate) buffered: (u64, u64),
+    pub(crate) open_activities: u32,
+    pub(crate) open_timers: u32,
+    /// The record of its workflow task that the next one supersedes.
+    pub(crate) superseded: Option<SupersededRecord>,
+}
+
+impl RunRow {
+    pub(crate) fn is_open(&self) -> bool {
+        self.status == WorkflowStatus::Running
+    }
+
+    pub(crate) fn buffered_count(&self) -> u64 {
+        self.buffered.1 - self.buffered.0
+    }
+}
+
+/// The lifecycle of a run's workflow task; see ARCHITECTURE.md.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) enum WorkflowTaskState {
+    /// Nothing new to tell the workflow.
+    Idle,
+    /// Sent. What arrives now is buffered (R22).
+    Out {
+        attempt: u32,
+        scheduled_event_id: EventId,
+        time_ms: u64,
+        /// Whether its boundaries are virtual: events only once it is accepted.
+        retried: bool,
+        #[serde(with = "json_text")]
+        last_failure: Option<Failure>,
+    },
+    /// The last attempt failed; waits for the next.
+    BackingOff {
+        attempt: u32,
+        due_ms: u64,
+        #[serde(with = "json_text")]
+        failure: Failure,
+    },
+}
+
+/// An open activity.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ActivityRow {
+    pub(crate) activity_id: String,
+    pub(crate) activity_type: String,
+    pub(crate) task_queue: String,
+    pub(crate) detached: bool,
+    pub(crate) attempt: u32,
+    pub(crate) state: ActivityState,
+    pub(crate) scheduled_time_ms: u64,
+    /// When the current attempt was sent.
+    pub(crate) dispatched_time_ms: u64,
+    pub(crate) start_to_close_timeout_ms: Option<u64>,
+    pub(crate) schedule_to_start_timeout_ms: Option<u64>,
+    pub(crate) schedule_to_close_timeout_ms: Option<u64>,
+    #[serde(with = "json_text")]
+    pub(crate) retry_policy: RetryPolicy,
+    /// The run's history digest when it was scheduled.
+    pub(crate) digest: String,
+    #[serde(with = "json_text")]
+    pub(crate) last_failure: Option<Failure>,
+    pub(crate) last_worker: Option<WorkerIdentity>,
+    /// The record that the next one of this row supersedes.
+    pub(crate) superseded: Option<SupersededRecord>,
+}
+
+impl ActivityRow {
+    /// Whether an attempt runs only when it was granted (R25).
+    pub(crate) fn is_at_most_once(&self) -> bool {
+        self.retry_policy.maximum_attempts == 1
+    }
+}
+
+/// The lifecycle of an open activity; see ARCHITECTURE.md.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum ActivityState {
+    /// Its task is in the task queue, or with a worker that has not said so.
+    Dispatched,
+    /// A worker said that it runs it.
+    Started { time_ms: u64, worker: WorkerIdentity },
+    /// The last attempt failed; waits for the next.
+    BackingOff { due_ms: u64 },
+}
+
+/// A record of which nothing is needed once a newer one of the same row is committed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SupersededRecord {
+    /// Offset of its command.
+    pub source_offset: u64,
+    /// Its epoch.
+    pub epoch: Epoch,
+}
+
+/// An open timer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TimerRow {
+    pub(crate) timer_id: String,
+    pub(crate) due_ms: u64,
+}
+
+/// Events that wait for the workflow task that is out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct BufferedRow {
+    #[serde(with = "json_text")]
+    pub(crate) events: Vec<HistoryEvent>,
+}
+
+/// Something that is due.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct DueTimer {
+    /// The workflow.
+    pub workflow_id: WorkflowId,
+    /// The run.
+    pub run_id: RunId,
+    /// What is due.
+    pub target: TimerTarget,
+    /// The event that made it.
+    pub event_id: EventId,
+    /// The attempt that it is about.
+    pub attempt: u32,
+    /// When, in milliseconds since 1970.
+    pub due_ms: u64,
+}
+
+impl DueTimer {
+    /// The command that tells the core.
+    #[must_use]
+    pub fn command(&self) -> FireTimer {
+        FireTimer {
+            run_id: self.run_id.clone(),
+            target: self.target,
+            event_id: self.event_id,
+            attempt: self.attempt,
+            due_ms: self.due_ms,
+        }
+    }
+}
+
+/// What an activity's row is waiting for: the timer rows follow from it.
+pub(crate) fn activity_timers(row: &ActivityRow) -> Vec<(TimerTarget, u32, u64)> {
+    let mut timers = Vec::new();
+    if let Some(timeout) = row.schedule_to_close_timeout_ms {
+        timers.push((TimerTarget::ActivityScheduleToClose, 1, row.scheduled_time_ms.saturating_add(timeout)));
+    }
+    match &row.state {
+        ActivityState::Dispatched => {
+            if let Some(timeout) = row.schedule_to_start_timeout_ms {
+                let due = row.dispatched_time_ms.saturating_add(timeout);
+                timers.push((TimerTarget::ActivityScheduleToStart, row.attempt, due));
+            }
+        }
+        ActivityState::Started { time_ms, .. } => {
+            if let Some(timeout) = row.start_to_close_timeout_ms {
+                timers.push((TimerTarget::ActivityStartToClose, row.attempt, time_ms.saturating_add(timeout)));
+            }
+        }
+        ActivityState::BackingOff { due_ms } => timers.push((TimerTarget::ActivityRetry, row.attempt, *due_ms)),
+    }
+    timers
+}
+
+/// What a timer's row is waiting for.
+pub(crate) fn timer_of(row: &TimerRow) -> Vec<(TimerTarget, u32, u64)> {
+    vec![(TimerTarget::Timer, 1, row.due_ms)]
+}
+
+/// What a run's row is waiting for.
+pub(crate) fn run_timers(row: &RunRow) -> Vec<(TimerTarget, u32, u64)> {
+    match &row.workflow_task {
+        WorkflowTaskState::BackingOff { attempt, due_ms, .. } => {
+            vec![(TimerTarget::WorkflowTaskRetry, *attempt, *due_ms)]
+        }
+        WorkflowTaskState::Idle | WorkflowTaskState::Out { .. } => Vec::new(),
+    }
+}

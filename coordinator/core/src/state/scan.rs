@@ -1,0 +1,177 @@
+//! Reading typed rows.
+
+use serde::de::DeserializeOwned;
+use tidewright_schemas::{EventId, HistoryEvent, RunId, TaskId, TaskKind, WorkflowId};
+
+use super::keys::{self, ACTIVITY, BUFFERED, EVENT, TIMER};
+use super::rows::{
+    ActivityRow, ActivityState, BufferedRow, DueTimer, RunRow, TimerRow, WorkflowRow, WorkflowTaskState,
+};
+use super::write::FORMAT;
+use crate::{Rows, RowsError};
+
+/// A typed, read-only view of rows.
+pub(crate) struct State<'a, R: Rows>(pub(crate) &'a R);
+
+pub(crate) fn decode<T: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T, RowsError> {
+    let corrupt = |problem: String| RowsError::Corrupt { key: String::from_utf8_lossy(key).into_owned(), problem };
+    match value.split_first() {
+        Some((&FORMAT, body)) => postcard::from_bytes(body).map_err(|e| corrupt(e.to_string())),
+        Some((format, _)) => Err(corrupt(format!("it has format {format}, this version reads {FORMAT}"))),
+        None => Err(corrupt("it is empty".to_owned())),
+    }
+}
+
+impl<R: Rows> State<'_, R> {
+    fn get<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, RowsError> {
+        self.0.get(key)?.map(|value| decode(key, &value)).transpose()
+    }
+
+    fn scan<T: DeserializeOwned>(&self, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<(u64, T)>, RowsError> {
+        let found = self.0.scan(prefix, from, limit)?;
+        found.iter().map(|(k, v)| Ok((keys::number_of(k).unwrap_or_default(), decode(k, v)?))).collect()
+    }
+
+    pub(crate) fn workflow(&self, id: &WorkflowId) -> Result<Option<WorkflowRow>, RowsError> {
+        self.get(&keys::workflow(id))
+    }
+
+    pub(crate) fn run(&self, id: &WorkflowId, run_id: &RunId) -> Result<Option<RunRow>, RowsError> {
+        self.get(&keys::run(id, run_id))
+    }
+
+    /// The run that an earlier start with this request id began.
+    pub(crate) fn run_of_request(&self, id: &WorkflowId, request_id: &str) -> Result<Option<RunId>, RowsError> {
+        self.get(&keys::request(id, request_id))
+    }
+
+    pub(crate) fn origin_seen(&self, id: &WorkflowId, origin: &str) -> Result<bool, RowsError> {
+        Ok(self.0.get(&keys::origin(id, origin))?.is_some())
+    }
+
+    pub(crate) fn activity(
+        &self,
+        id: &WorkflowId,
+        run: &RunId,
+        event: EventId,
+    ) -> Result<Option<ActivityRow>, RowsError> {
+        self.get(&keys::numbered_of_run(ACTIVITY, id, run, event))
+    }
+
+    pub(crate) fn activities(
+        &self,
+        id: &WorkflowId,
+        run: &RunId,
+        limit: usize,
+    ) -> Result<Vec<(EventId, ActivityRow)>, RowsError> {
+        self.scan(&keys::all_of_run(ACTIVITY, id, run), &[], limit)
+    }
+
+    pub(crate) fn timer(&self, id: &WorkflowId, run: &RunId, event: EventId) -> Result<Option<TimerRow>, RowsError> {
+        self.get(&keys::numbered_of_run(TIMER, id, run, event))
+    }
+
+    pub(crate) fn timers(
+        &self,
+        id: &WorkflowId,
+        run: &RunId,
+        limit: usize,
+    ) -> Result<Vec<(EventId, TimerRow)>, RowsError> {
+        self.scan(&keys::all_of_run(TIMER, id, run), &[], limit)
+    }
+
+    pub(crate) fn buffered(&self, id: &WorkflowId, run: &RunId, number: u64) -> Result<Option<BufferedRow>, RowsError> {
+        self.get(&keys::numbered_of_run(BUFFERED, id, run, number))
+    }
+
+    /// Events from `from`, at most `limit` events and about `bytes_max` bytes, but at least one.
+    pub(crate) fn events(
+        &self,
+        id: &WorkflowId,
+        run: &RunId,
+        from: EventId,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<HistoryEvent>, RowsError> {
+        let prefix = keys::all_of_run(EVENT, id, run);
+        let mut events = Vec::new();
+        let mut bytes = 0;
+        let mut next = from;
+        while events.len() < limit {
+            let chunk = (limit - events.len()).min(256);
+            let rows = self.0.scan(&prefix, &keys::numbered_of_run(EVENT, id, run, next), chunk)?;
+            let last = rows.len() < chunk;
+            for (key, value) in rows {
+                bytes += value.len();
+                if bytes > bytes_max && !events.is_empty() {
+                    return Ok(events);
+                }
+                let text: String = decode(&key, &value)?;
+                let event: HistoryEvent = serde_json::from_str(&text).map_err(|e| RowsError::Corrupt {
+                    key: String::from_utf8_lossy(&key).into_owned(),
+                    problem: e.to_string(),
+                })?;
+                next = event.event_id + 1;
+                events.push(event);
+            }
+            if last {
+                break;
+            }
+        }
+        Ok(events)
+    }
+}
+
+/// What is due at `now_ms`, earliest first; also when the next thing is due after the last one returned.
+pub fn due_timers<R: Rows>(rows: &R, now_ms: u64, limit: usize) -> Result<(Vec<DueTimer>, Option<u64>), RowsError> {
+    let mut due = Vec::new();
+    for (key, value) in rows.scan(&[keys::DUE], &[], limit.saturating_add(1))? {
+        let timer: DueTimer = decode(&key, &value)?;
+        if timer.due_ms > now_ms || due.len() == limit {
+            return Ok((due, Some(timer.due_ms)));
+        }
+        due.push(timer);
+    }
+    Ok((due, None))
+}
+
+/// Tasks that history waits for and that nobody has started, by the task queue that they are in: what a backlog must
+/// hold (R27). Pages through the rows: pass the returned key to go on.
+#[expect(clippy::type_complexity, reason = "a page: its tasks and where the next one begins")]
+pub fn pending_tasks<R: Rows>(
+    rows: &R,
+    kind: TaskKind,
+    from: &[u8],
+    limit: usize,
+) -> Result<(Vec<(WorkflowId, String, TaskId)>, Option<Vec<u8>>), RowsError> {
+    let prefix = match kind {
+        TaskKind::Workflow => [keys::RUN],
+        TaskKind::Activity => [keys::ACTIVITY],
+    };
+    let page = rows.scan(&prefix, from, limit)?;
+    let next = (page.len() == limit).then(|| page.last().map(|(key, _)| [key.as_slice(), &[0]].concat())).flatten();
+    let mut tasks = Vec::new();
+    for (key, value) in page {
+        let Some((workflow_id, run_id)) = keys::ids_in(&key) else { continue };
+        let found = match kind {
+            TaskKind::Workflow => match decode::<RunRow>(&key, &value)? {
+                RunRow {
+                    workflow_task: WorkflowTaskState::Out { attempt, scheduled_event_id, .. },
+                    task_queue,
+                    ..
+                } => Some((task_queue, scheduled_event_id, attempt)),
+                _ => None,
+            },
+            TaskKind::Activity => match decode::<ActivityRow>(&key, &value)? {
+                ActivityRow { state: ActivityState::Dispatched, task_queue, attempt, .. } => {
+                    Some((task_queue, keys::number_of(&key).unwrap_or_default(), attempt))
+                }
+                _ => None,
+            },
+        };
+        if let Some((task_queue, scheduled_event_id, attempt)) = found {
+            tasks.push((workflow_id, task_queue, TaskId { kind, run_id, scheduled_event_id, attempt }));
+        }
+    }
+    Ok((tasks, next))
+}

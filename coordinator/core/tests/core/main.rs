@@ -1,0 +1,22 @@
+//! The engine's rules, told as what happens when.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+mod activities;
+mod activity_retries;
+mod activity_timeouts;
+mod buffering;
+mod closing;
+mod confirming;
+mod decisions;
+mod fitting;
+mod forwarding;
+mod random;
+mod reading;
+mod starting;
+mod timers;
+mod tokens;
+mod trouble;
+mod workflow_tasks;

@@ -1,0 +1,205 @@
+//! Commands, as clients, workers and the engine itself send them. Tokens are those of tasks that were sent.
+
+use tidewright_core::{DueTimer, Request, TaskToken};
+use tidewright_schemas::{
+    Command, CompleteActivity, CompleteWorkflowTask, ConfirmTask, Decision, EffectFailed, EffectFailure, FailActivity,
+    FailWorkflowTask, Failure, RecordActivityStarted, ReplyTo, StartWorkflow, TaskLost, TimerTarget, WorkerIdentity,
+    WorkflowId, WorkflowIdReusePolicy, WorkflowTaskFailedCause,
+};
+
+use super::decisions::{boom, json};
+use super::{ORDER, World, workflow_id};
+
+/// Something to ask of a partition.
+pub trait Ask {
+    fn request(self, world: &World) -> Request;
+}
+
+impl<F: FnOnce(&World) -> Request> Ask for F {
+    fn request(self, world: &World) -> Request {
+        self(world)
+    }
+}
+
+impl Ask for Request {
+    fn request(self, _: &World) -> Request {
+        self
+    }
+}
+
+pub fn request(workflow_id: WorkflowId, command: impl Into<Command>, token: Option<TaskToken>) -> Request {
+    Request { workflow_id, command: command.into(), token, origin: None, event_id: None, traceparent: None }
+}
+
+pub fn with_token(token: TaskToken, command: impl Into<Command>) -> Request {
+    request(token.workflow_id.clone(), command, Some(token))
+}
+
+/// The same, forwarded from another partition (R9).
+pub fn forwarded(origin: &'static str, ask: impl Ask) -> impl FnOnce(&World) -> Request {
+    move |world| Request { origin: Some(origin.to_owned()), ..ask.request(world) }
+}
+
+pub fn worker(name: &str) -> WorkerIdentity {
+    WorkerIdentity { identity: name.to_owned(), incarnation: format!("{name}-1") }
+}
+
+pub fn reply_to() -> ReplyTo {
+    ReplyTo { partition: 4, correlation_id: "c-1".to_owned() }
+}
+
+/// A `StartWorkflow`.
+#[derive(Clone)]
+pub struct Start {
+    pub command: StartWorkflow,
+    pub event_id: Option<String>,
+    pub traceparent: Option<String>,
+}
+
+pub fn start(id: &str) -> Start {
+    let command = StartWorkflow {
+        workflow_type: "OrderWorkflow".to_owned(),
+        workflow_id: workflow_id(id),
+        task_queue: "orders".to_owned(),
+        input: Some(json("{\"order\": 1}")),
+        request_id: None,
+        workflow_id_reuse_policy: None,
+        identity: None,
+        reply_to: None,
+    };
+    Start { command, event_id: None, traceparent: None }
+}
+
+impl Start {
+    pub fn with_request_id(mut self, id: &str) -> Self {
+        self.command.request_id = Some(id.to_owned());
+        self
+    }
+
+    pub fn with_event_id(mut self, id: &str) -> Self {
+        self.event_id = Some(id.to_owned());
+        self
+    }
+
+    pub fn with_policy(mut self, policy: WorkflowIdReusePolicy) -> Self {
+        self.command.workflow_id_reuse_policy = Some(policy);
+        self
+    }
+
+    pub fn answered(mut self) -> Self {
+        self.command.reply_to = Some(reply_to());
+        self
+    }
+}
+
+impl Ask for Start {
+    fn request(self, _: &World) -> Request {
+        let id = self.command.workflow_id.clone();
+        Request { event_id: self.event_id, traceparent: self.traceparent, ..request(id, self.command, None) }
+    }
+}
+
+pub fn task_completed<const N: usize>(decisions: [Decision; N]) -> impl FnOnce(&World) -> Request {
+    task_completed_with(decisions.to_vec())
+}
+
+pub fn task_completed_with(decisions: Vec<Decision>) -> impl FnOnce(&World) -> Request {
+    move |world| {
+        let (token, task) = world.workflow_task().clone();
+        let completion_id = format!("completion of {}#{}", task.scheduled_event_id, task.attempt);
+        let command = CompleteWorkflowTask { token: String::new(), completion_id, decisions, worker: worker("w") };
+        with_token(token, command)
+    }
+}
+
+pub fn task_failed(cause: WorkflowTaskFailedCause) -> impl FnOnce(&World) -> Request {
+    task_failed_with(cause, boom())
+}
+
+pub fn task_failed_with(cause: WorkflowTaskFailedCause, failure: Failure) -> impl FnOnce(&World) -> Request {
+    move |world| {
+        let token = world.workflow_task().0.clone();
+        with_token(token, FailWorkflowTask { token: String::new(), cause, failure, worker: worker("w") })
+    }
+}
+
+pub fn activity_completed(name: &str) -> impl FnOnce(&World) -> Request {
+    activity_completed_with(name, json("\"paid\""))
+}
+
+pub fn activity_completed_with(name: &str, result: tidewright_schemas::Payload) -> impl FnOnce(&World) -> Request {
+    move |world| {
+        let command = CompleteActivity { token: String::new(), result: Some(result), worker: worker("a") };
+        with_token(world.activity_task(name).0.clone(), command)
+    }
+}
+
+pub fn activity_failed(name: &str) -> impl FnOnce(&World) -> Request {
+    activity_failed_with(name, boom())
+}
+
+pub fn activity_failed_with(name: &str, failure: Failure) -> impl FnOnce(&World) -> Request {
+    move |world| {
+        let command = FailActivity { token: String::new(), failure, worker: worker("a") };
+        with_token(world.activity_task(name).0.clone(), command)
+    }
+}
+
+pub fn started_notice(name: &str, by: &'static str) -> impl FnOnce(&World) -> Request {
+    move |world| {
+        let command = RecordActivityStarted { token: String::new(), worker: worker(by) };
+        with_token(world.activity_task(name).0.clone(), command)
+    }
+}
+
+pub fn may_run(name: &str, by: &'static str) -> impl FnOnce(&World) -> Request {
+    move |world| may_run_token(world.activity_task(name).0.clone(), by)
+}
+
+pub fn may_run_token(token: TaskToken, by: &str) -> Request {
+    with_token(token, ConfirmTask { token: String::new(), worker: worker(by), reply_to: reply_to() })
+}
+
+/// What is due for this, earliest first.
+pub fn due(target: TimerTarget) -> impl FnOnce(&World) -> Request {
+    move |world| {
+        let due = world.due().into_iter().find(|timer| timer.target == target);
+        fire(&due.unwrap_or_else(|| panic!("nothing waits for {target:?}: {:?}", world.due())))
+    }
+}
+
+pub fn fire(timer: &DueTimer) -> Request {
+    request(timer.workflow_id.clone(), timer.command(), None)
+}
+
+pub fn workflow_task_undeliverable() -> impl FnOnce(&World) -> Request {
+    |world| undeliverable(&world.workflow_task().0, EffectFailure::TopicMissing)
+}
+
+pub fn activity_undeliverable(name: &str, reason: EffectFailure) -> impl FnOnce(&World) -> Request {
+    move |world| undeliverable(&world.activity_task(name).0, reason)
+}
+
+pub fn undeliverable(token: &TaskToken, reason: EffectFailure) -> Request {
+    let command = EffectFailed { task: token.task.clone(), reason, message: "broker says no".to_owned() };
+    request(token.workflow_id.clone(), command, None)
+}
+
+pub fn workflow_task_lost() -> impl FnOnce(&World) -> Request {
+    |world| lost(&world.workflow_task().0)
+}
+
+pub fn activity_lost(name: &str) -> impl FnOnce(&World) -> Request {
+    move |world| lost(&world.activity_task(name).0)
+}
+
+pub fn lost(token: &TaskToken) -> Request {
+    request(token.workflow_id.clone(), TaskLost { task: token.task.clone() }, None)
+}
+
+/// A started workflow whose first task decided this.
+pub fn order_that_decided<const N: usize>(decisions: [Decision; N]) -> World {
+    let mut world = World::default();
+    world.when(start(ORDER)).when(task_completed(decisions));
+    world
+}

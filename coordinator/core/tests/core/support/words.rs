@@ -1,0 +1,63 @@
+//! Events, facts and effects in as few words as a test needs to tell them apart.
+
+use tidewright_core::Effect;
+use tidewright_schemas::{Answer, EventAttributes, HistoryEvent, RetryState, RowFact, TaskKind};
+
+pub fn event(event: &HistoryEvent) -> String {
+    let name = event.attributes.event_type();
+    match &event.attributes {
+        EventAttributes::WorkflowTaskScheduled(e) if e.attempt > 1 => format!("{name} #{}", e.attempt),
+        EventAttributes::WorkflowTaskFailed(e) => format!("{name} {:?}", e.cause),
+        EventAttributes::ActivityTaskScheduled(e) => format!("{name} {}", e.activity_id),
+        EventAttributes::ActivityTaskStarted(e) => format!("{name} #{}", e.attempt),
+        EventAttributes::ActivityTaskFailed(e) => format!("{name} {}", state(e.retry_state)),
+        EventAttributes::ActivityTaskTimedOut(e) => format!("{name} {}", state(e.retry_state)),
+        EventAttributes::TimerStarted(e) => format!("{name} {}", e.timer_id),
+        EventAttributes::TimerFired(e) => format!("{name} {}", e.timer_id),
+        EventAttributes::TimerCanceled(e) => format!("{name} {}", e.timer_id),
+        _ => name.to_owned(),
+    }
+}
+
+fn state(state: RetryState) -> String {
+    format!("{state:?}")
+}
+
+pub fn fact(fact: &RowFact) -> String {
+    let name = fact.type_name();
+    match fact {
+        RowFact::EventBuffered(f) => f.events.iter().map(event).collect::<Vec<_>>().join(" + ") + " (buffered)",
+        RowFact::BufferFlushed(f) => format!("{name} {}", f.count),
+        RowFact::WorkflowTaskDispatched(f) => format!("{name} #{}", f.attempt),
+        RowFact::WorkflowTaskRetryScheduled(f) => format!("{name} #{}", f.attempt),
+        RowFact::ActivityStarted(f) => format!("{name} #{} by {}", f.attempt, f.worker.identity),
+        RowFact::ActivityRetryScheduled(f) => format!("{name} #{}", f.attempt),
+        RowFact::ActivityDispatched(f) => format!("{name} #{}", f.attempt),
+        RowFact::Answered(f) => format!("{name} {}", answer(&f.answer)),
+        RowFact::DeadLettered(f) => format!("{name} {}", f.code),
+        RowFact::DetachedActivityClosed(f) => format!("{name} {}", if f.failure.is_some() { "failed" } else { "ok" }),
+        RowFact::OriginSeen(_) => name.to_owned(),
+    }
+}
+
+fn answer(answer: &Answer) -> String {
+    match answer {
+        Answer::WorkflowStarted(_) => "WorkflowStarted".to_owned(),
+        Answer::TaskConfirmed(confirmed) => format!("{:?}", confirmed.verdict),
+        Answer::Rejected(rejected) => format!("Rejected {}", rejected.code),
+    }
+}
+
+pub fn effect(effect: &Effect) -> String {
+    match effect {
+        Effect::Task { task, .. } => {
+            let kind = match task.kind {
+                TaskKind::Workflow => "workflow task",
+                TaskKind::Activity => "activity task",
+            };
+            format!("{kind} {}#{}", task.scheduled_event_id, task.attempt)
+        }
+        Effect::Reply { answered, .. } => format!("reply {}", answer(&answered.answer)),
+        Effect::DeadLetter(dead) => format!("dead letter {}", dead.code),
+    }
+}

@@ -1,0 +1,28 @@
+//! Drives owners: ownership through the consumer group and the claim, restore, timers, effect release; and what the
+//! rest of a node may ask of them.
+//!
+//! [`Engine`] is the handle. Everything behind it runs in tasks of its own: a supervisor that follows the consumer
+//! group, and one task for each partition, which alone touches the partition's owner.
+
+mod backlog;
+mod config;
+mod contact;
+mod engine;
+mod error;
+mod janitor;
+mod measure;
+mod node;
+mod outbox;
+mod partition;
+mod shutdown;
+mod status;
+mod stray;
+mod supervisor;
+mod task_topics;
+mod view;
+
+pub use config::EngineConfig;
+pub use engine::{Engine, Route};
+pub use error::{EngineError, ReadError, StartError};
+pub use status::{PartitionState, PartitionStatus};
+pub use view::PartitionView;

@@ -1,0 +1,119 @@
+//! Carries out what an owner wants to be done.
+
+use std::sync::Arc;
+
+use tidewright_log::{Entry, StartAt};
+use tidewright_owner::{Action, HistoryEntry};
+use tidewright_schemas::{ClusterRecord, Epoch, PartitionRecord, headers};
+use tidewright_store::PartitionStore;
+
+use super::End;
+use super::drive::{History, UnderWay};
+use crate::node::Node;
+use crate::view::OwnedPartition;
+use crate::{backlog, outbox};
+
+pub(super) struct Carrier {
+    node: Arc<Node>,
+    partition: u32,
+    producer: History,
+    store: PartitionStore,
+    owned: Option<Arc<OwnedPartition>>,
+}
+
+impl Carrier {
+    pub(super) fn new(node: Arc<Node>, partition: u32, producer: History, store: PartitionStore) -> Self {
+        Self { node, partition, producer, store, owned: None }
+    }
+
+    pub(super) async fn carry_out(&mut self, actions: Vec<Action>, under_way: &mut UnderWay) -> Result<(), End> {
+        for action in actions {
+            self.carry_out_one(action, under_way).await?;
+        }
+        Ok(())
+    }
+
+    async fn carry_out_one(&mut self, action: Action, under_way: &mut UnderWay) -> Result<(), End> {
+        match action {
+            Action::ReadHistory { from } => {
+                let topic = self.node.topics.history();
+                under_way.history = Some(self.open(topic, from).await?);
+            }
+            Action::ReadCommands { from } => {
+                let topic = self.node.topics.commands();
+                under_way.commands = Some(self.open(topic, from).await?);
+            }
+            Action::Append(entries) => {
+                let topic = self.node.topics.history();
+                let entries = entries.into_iter().map(entry).collect();
+                let append = self.producer.append(&topic, self.partition, entries).await;
+                under_way.appends.push(append);
+            }
+            Action::Send(id, outbound) => {
+                let sent = outbox::send(&self.node, outbound);
+                under_way.sends.push(Box::pin(async move { (id, sent.await) }));
+            }
+            Action::ScanBacklog(key) => {
+                under_way.scans.push(Box::pin(backlog::scan(Arc::clone(&self.node), key)));
+            }
+            Action::Owned(epoch) => self.owned(&epoch, under_way),
+            Action::Committed { closed, counts, .. } => {
+                if let Some(owned) = &self.owned {
+                    owned.closed(&closed);
+                }
+                crate::measure::committed(&counts);
+            }
+            Action::CommitCommands { offset } => self.commit_commands(offset),
+            Action::DeleteCommands { below } => {
+                let (node, partition) = (Arc::clone(&self.node), self.partition);
+                under_way.chores.push(Box::pin(async move {
+                    let topic = node.topics.commands();
+                    if let Err(error) = node.admin.delete_records(&topic, partition, below).await {
+                        tracing::warn!(partition, below, %error, "old commands cannot be deleted; it is tried again with the next position");
+                    }
+                }));
+            }
+        }
+        Ok(())
+    }
+
+    async fn open(&self, topic: String, from: u64) -> Result<tidewright_log::PartitionReader, End> {
+        let opened = self.node.reader.open(&topic, self.partition, StartAt::Offset(from)).await;
+        opened.map_err(|e| End::Trouble(e.to_string()))
+    }
+
+    fn owned(&mut self, epoch: &Epoch, under_way: &UnderWay) {
+        let partition = self.partition;
+        tracing::info!(partition, epoch = epoch.offset, "the partition is owned");
+        let owned = Arc::new(OwnedPartition::new(self.store.clone(), Arc::clone(&self.node.contact)));
+        self.node.board.owned(partition, epoch.offset, &owned);
+        self.owned = Some(owned);
+        let Some(http_url) = self.node.config.http_url.clone() else { return };
+        let record = ClusterRecord::PartitionRecord(PartitionRecord {
+            namespace: self.node.topics.namespace().to_owned(),
+            partition,
+            node: self.node.config.node.clone(),
+            http_url,
+            epoch_offset: epoch.offset,
+        });
+        let cluster = self.node.cluster.clone();
+        under_way.chores.push(Box::pin(async move {
+            if let Err(error) = cluster.put(&record).await {
+                tracing::warn!(partition, %error, "the other nodes are not told who owns the partition");
+            }
+        }));
+    }
+
+    /// A hint for whoever looks at the group's lag (R15); the position in history is what counts.
+    fn commit_commands(&self, offset: u64) {
+        self.node.board.commit(self.partition, offset);
+    }
+}
+
+fn entry(entry: HistoryEntry) -> Entry {
+    let headers = vec![
+        (headers::CONTENT_TYPE.to_owned(), headers::JSON.as_bytes().to_vec()),
+        (headers::SCHEMA_VERSION.to_owned(), headers::CURRENT_SCHEMA_VERSION.as_bytes().to_vec()),
+    ];
+    Entry { key: Some(entry.key.into_bytes()), value: entry.value, headers }
+}

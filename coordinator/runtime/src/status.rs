@@ -1,0 +1,116 @@
+//! What this node's partitions are doing, for people and for routing.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use crate::view::OwnedPartition;
+
+/// Where a partition stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PartitionState {
+    /// Its history is being applied.
+    Recovering,
+    /// It is owned.
+    Owned {
+        /// Offset of the claim.
+        epoch_offset: u64,
+    },
+    /// It stopped, and needs somebody.
+    Stopped {
+        /// Stable code.
+        code: String,
+        /// What happened and what to do.
+        message: String,
+    },
+}
+
+/// A partition that is assigned to this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionStatus {
+    /// Which one.
+    pub partition: u32,
+    /// Where it stands.
+    pub state: PartitionState,
+    /// Every command below this offset is decided.
+    pub applied_offset: u64,
+    /// How much is sent and not acknowledged.
+    pub effects_in_flight: usize,
+}
+
+struct Entry {
+    status: PartitionStatus,
+    /// An offset of the commands partition that the group has not been told yet.
+    to_commit: Option<u64>,
+    owned: Weak<OwnedPartition>,
+}
+
+/// The partitions that are assigned to this node.
+#[derive(Default)]
+pub(crate) struct Board {
+    entries: Mutex<BTreeMap<u32, Entry>>,
+}
+
+impl Board {
+    fn with<T>(&self, f: impl FnOnce(&mut BTreeMap<u32, Entry>) -> T) -> T {
+        f(&mut self.entries.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn set(&self, partition: u32, state: PartitionState) {
+        self.with(|entries| {
+            let entry = entries.entry(partition).or_insert_with(|| Entry {
+                status: PartitionStatus { partition, state: state.clone(), applied_offset: 0, effects_in_flight: 0 },
+                to_commit: None,
+                owned: Weak::new(),
+            });
+            entry.status.state = state;
+        });
+    }
+
+    pub(crate) fn owned(&self, partition: u32, epoch_offset: u64, owned: &Arc<OwnedPartition>) {
+        self.set(partition, PartitionState::Owned { epoch_offset });
+        self.with(|entries| {
+            if let Some(entry) = entries.get_mut(&partition) {
+                entry.owned = Arc::downgrade(owned);
+            }
+        });
+    }
+
+    pub(crate) fn progress(&self, partition: u32, applied_offset: u64, effects_in_flight: usize) {
+        self.with(|entries| {
+            if let Some(entry) = entries.get_mut(&partition) {
+                entry.status.applied_offset = applied_offset;
+                entry.status.effects_in_flight = effects_in_flight;
+            }
+        });
+    }
+
+    pub(crate) fn commit(&self, partition: u32, offset: u64) {
+        self.with(|entries| {
+            if let Some(entry) = entries.get_mut(&partition) {
+                entry.to_commit = Some(offset);
+            }
+        });
+    }
+
+    /// Offsets for the group, each told once.
+    pub(crate) fn take_commits(&self) -> Vec<(u32, u64)> {
+        self.with(|entries| {
+            entries.iter_mut().filter_map(|(partition, entry)| Some((*partition, entry.to_commit.take()?))).collect()
+        })
+    }
+
+    pub(crate) fn remove(&self, partition: u32) {
+        self.with(|entries| entries.remove(&partition));
+    }
+
+    pub(crate) fn statuses(&self) -> Vec<PartitionStatus> {
+        self.with(|entries| entries.values().map(|entry| entry.status.clone()).collect())
+    }
+
+    pub(crate) fn find(&self, partition: u32) -> Option<Weak<OwnedPartition>> {
+        self.with(|entries| {
+            let entry = entries.get(&partition)?;
+            matches!(entry.status.state, PartitionState::Owned { .. }).then(|| entry.owned.clone())
+        })
+    }
+}

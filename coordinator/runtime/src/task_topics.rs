@@ -1,0 +1,67 @@
+//! Task topics: made when the first task is sent to their queue.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use tidewright_log::{Admin, TopicKind, TopicSpec};
+use tidewright_owner::SendFailure;
+use tidewright_schemas::EffectFailure;
+use tokio::sync::Semaphore;
+
+/// How many task topics a namespace may have: each costs the brokers memory and open files.
+const TOPICS_MAX: usize = 2_000;
+
+/// The task topics that are known to exist.
+pub(crate) struct TaskTopics {
+    admin: Admin,
+    partitions: u32,
+    known: Mutex<BTreeSet<String>>,
+    /// One creation at a time: the others then find the topic known.
+    creating: Semaphore,
+}
+
+impl TaskTopics {
+    pub(crate) fn new(admin: Admin, partitions: u32) -> Self {
+        Self { admin, partitions, known: Mutex::default(), creating: Semaphore::new(1) }
+    }
+
+    pub(crate) fn is_known(&self, topic: &str) -> bool {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(topic)
+    }
+
+    /// The topics that this node has sent tasks to.
+    pub(crate) fn known(&self) -> Vec<String> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// The topic turned out not to exist after all.
+    pub(crate) fn forget(&self, topic: &str) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(topic);
+    }
+
+    /// Makes the topic if it is missing.
+    pub(crate) async fn ensure(&self, topic: &str) -> Result<(), (SendFailure, String)> {
+        // The semaphore is never closed; without a permit the creation would merely be made twice.
+        let _one = self.creating.acquire().await.ok();
+        if self.is_known(topic) {
+            return Ok(());
+        }
+        let count = self.known.lock().unwrap_or_else(PoisonError::into_inner).len();
+        if count >= TOPICS_MAX {
+            let message =
+                format!("there are {count} task topics already, and {topic} would be one more; use fewer task queues");
+            return Err((SendFailure::Permanent(EffectFailure::Refused), message));
+        }
+        let spec = TopicSpec::new(topic, TopicKind::Tasks, self.partitions);
+        let report = self.admin.ensure_topics(&[spec]).await.map_err(|e| (SendFailure::Transient, e.to_string()))?;
+        if let Some(missing) = report.missing.first() {
+            let message = format!("{}: {}", missing.name, missing.reason);
+            return Err((SendFailure::Permanent(EffectFailure::TopicMissing), message));
+        }
+        for difference in &report.differences {
+            tracing::warn!(%difference, "a topic's settings differ from what they should be");
+        }
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned());
+        Ok(())
+    }
+}

@@ -1,0 +1,34 @@
+//! A worker process for orders.
+
+use anyhow::Context as _;
+use clap::Parser;
+use order_fulfilment::{Services, register};
+use tidewright::{Client, Worker};
+use tracing_subscriber::EnvFilter;
+
+/// A worker for the order workflow: validate, pay, ship, refund if it cannot be shipped, confirm.
+///
+/// It is configured by the environment: TIDEWRIGHT_BROKERS, TIDEWRIGHT_NAMESPACE, TIDEWRIGHT_TOPIC_PREFIX,
+/// TIDEWRIGHT_HTTP_URL, TIDEWRIGHT_IDENTITY, TIDEWRIGHT_KAFKA_<PROPERTY>, TIDEWRIGHT_MAX_CONCURRENT_ACTIVITIES,
+/// TIDEWRIGHT_MAX_CONCURRENT_WORKFLOW_TASKS, TIDEWRIGHT_MAX_CACHED_RUNS, TIDEWRIGHT_SHUTDOWN_GRACE_MS; RUST_LOG for the
+/// log; TIDEWRIGHT_ORDER_AUDIT names a file that each attempt of an activity is noted in, and ORDER_ACTIVITY_DELAY_MS
+/// makes each take that long.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// Which task queue to serve.
+    #[arg(long, env = "TIDEWRIGHT_TASK_QUEUE", default_value = "orders")]
+    task_queue: String,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let client = Client::from_env().context("the client cannot be made")?;
+    let options = tidewright::WorkerOptions::from_env().context("the worker cannot be configured")?;
+    let services = Services::from_env().context("the activities cannot be set up")?;
+    let worker = Worker::new(&client, arguments.task_queue).options(options);
+    register(worker, services).run().await.context("the worker ended")
+}

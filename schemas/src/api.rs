@@ -1,0 +1,216 @@
+//! What the HTTP API answers.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{EventId, Failure, HistoryEvent, Payload, RunId, WorkflowId};
+
+/// Path of a workflow under the HTTP API.
+#[must_use]
+pub fn workflow_path(namespace: &str, workflow_id: &WorkflowId) -> String {
+    format!("/api/v1/namespaces/{}/workflows/{}", encode_segment(namespace), encode_segment(workflow_id.as_str()))
+}
+
+/// Percent-encodes a path segment or a query value.
+#[must_use]
+pub fn encode_segment(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum WorkflowStatus {
+    /// Open.
+    Running,
+    /// Ended with a result.
+    Completed,
+    /// Ended with a failure.
+    Failed,
+}
+
+impl WorkflowStatus {
+    /// The status as the API and the CLI write it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "Running",
+            Self::Completed => "Completed",
+            Self::Failed => "Failed",
+        }
+    }
+}
+
+/// One line of a list of runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkflowSummary {
+    /// The workflow.
+    pub workflow_id: WorkflowId,
+    /// The run.
+    pub run_id: RunId,
+    /// Its type.
+    pub workflow_type: String,
+    /// Where its workers listen.
+    pub task_queue: String,
+    /// Open or how it ended.
+    pub status: WorkflowStatus,
+    /// When it began, in milliseconds since 1970.
+    pub start_time_ms: u64,
+    /// When it ended, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub close_time_ms: Option<u64>,
+    /// How many events it has.
+    pub history_length: u64,
+}
+
+/// `GET …/workflows`: newest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkflowList {
+    /// The runs.
+    pub workflows: Vec<WorkflowSummary>,
+    /// Pass it as `page_token` for the next page; none at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_page_token: Option<String>,
+}
+
+/// `GET …/workflows/{id}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkflowDescription {
+    /// The run.
+    pub summary: WorkflowSummary,
+    /// Size of its history in bytes.
+    pub history_size_bytes: u64,
+    /// Hash over its history.
+    pub history_digest: String,
+    /// The workflow task that is out or waits for its next attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_workflow_task: Option<PendingWorkflowTask>,
+    /// Activities that have not closed; at most 100.
+    pub pending_activities: Vec<PendingActivity>,
+    /// Timers that have not fired; at most 100.
+    pub pending_timers: Vec<PendingTimer>,
+    /// Events that wait for the workflow task that is out.
+    pub buffered_events: u64,
+}
+
+/// A workflow task that has not been accepted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PendingWorkflowTask {
+    /// The first attempt is 1.
+    pub attempt: u32,
+    /// Whether it waits for its next attempt.
+    pub backing_off: bool,
+    /// When it was sent, or when its next attempt is due, in milliseconds since 1970.
+    pub time_ms: u64,
+    /// Why the attempt before failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<Failure>,
+}
+
+/// Where an open activity stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum PendingActivityState {
+    /// In its task queue.
+    Scheduled,
+    /// A worker said that it runs it.
+    Started,
+    /// It waits for its next attempt.
+    BackingOff,
+}
+
+/// An activity that has not closed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PendingActivity {
+    /// Id of its `ActivityTaskScheduled`.
+    pub scheduled_event_id: EventId,
+    /// Its id in the run.
+    pub activity_id: String,
+    /// Its type.
+    pub activity_type: String,
+    /// Where it stands.
+    pub state: PendingActivityState,
+    /// The first attempt is 1.
+    pub attempt: u32,
+    /// When its next attempt is due, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_attempt_ms: Option<u64>,
+    /// Why the attempt before failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<Failure>,
+    /// Worker of this attempt or of the one before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_worker: Option<String>,
+}
+
+/// A timer that has not fired.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PendingTimer {
+    /// Its id in the run.
+    pub timer_id: String,
+    /// Id of its `TimerStarted`.
+    pub started_event_id: EventId,
+    /// When it is due, in milliseconds since 1970.
+    pub due_ms: u64,
+}
+
+/// `GET …/workflows/{id}/history`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HistoryPage {
+    /// The run.
+    pub run_id: RunId,
+    /// A gapless range.
+    pub events: Vec<HistoryEvent>,
+    /// Pass it as `from_event_id` for the next page; none at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_event_id: Option<EventId>,
+}
+
+/// `GET …/workflows/{id}/result`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkflowOutcome {
+    /// The run.
+    pub run_id: RunId,
+    /// `Running` if it did not end within `wait_ms`.
+    pub status: WorkflowStatus,
+    /// What a completed run returned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Payload>,
+    /// Why a failed run failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+/// `POST …/workflows`: the answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StartedWorkflow {
+    /// The workflow.
+    pub workflow_id: WorkflowId,
+    /// Its run.
+    pub run_id: RunId,
+}
+
+/// An error, as RFC 9457 (`application/problem+json`) has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Problem {
+    /// Where the code is explained.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Short, the same for every error of the code.
+    pub title: String,
+    /// HTTP status.
+    pub status: u16,
+    /// Stable code, for instance `TW0201`.
+    pub code: String,
+    /// What happened to what, and what to do.
+    pub detail: String,
+    /// The run that stands in the way, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<RunId>,
+}

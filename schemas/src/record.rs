@@ -1,0 +1,285 @@
+//! What a `history` topic holds.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::tagged::tagged_enum;
+use crate::{Answer, EventId, Failure, HistoryEvent, ReplyTo, RunId, WorkerIdentity, WorkflowId};
+
+tagged_enum! {
+    /// One record of a history partition.
+    pub enum HistoryRecord {
+        /// An owner claims the partition (R10).
+        Claim(Claim),
+        /// One command's change to one workflow id (R1).
+        Transition(Transition),
+        /// How far the owner has come (R15).
+        Position(Position),
+    }
+}
+
+impl HistoryRecord {
+    /// The record's key: no key is ever used twice, so that a zombie's record can never supersede a valid one (R2).
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self {
+            Self::Claim(claim) => format!("claim/{}", claim.key),
+            Self::Transition(transition) => transition.key(),
+            Self::Position(position) => {
+                format!("position/{}/{}/{}", position.epoch.offset, position.epoch.key, position.number)
+            }
+        }
+    }
+
+    /// The epoch under which the record was written; none for a claim, which begins one.
+    #[must_use]
+    pub fn epoch(&self) -> Option<&Epoch> {
+        match self {
+            Self::Claim(_) => None,
+            Self::Transition(transition) => Some(&transition.epoch),
+            Self::Position(position) => Some(&position.epoch),
+        }
+    }
+}
+
+impl Transition {
+    /// The record's key.
+    #[must_use]
+    pub fn key(&self) -> String {
+        transition_key(&self.workflow_id, self.source_offset, &self.epoch)
+    }
+}
+
+/// The key of a transition's record.
+#[must_use]
+pub fn transition_key(workflow_id: &WorkflowId, source_offset: u64, epoch: &Epoch) -> String {
+    format!("transition/{source_offset}/{}/{}/{workflow_id}", epoch.offset, epoch.key)
+}
+
+/// Names a claim: where it stands and its unique key (R10).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Epoch {
+    /// Offset of the claim in the history partition.
+    pub offset: u64,
+    /// The claim's unique key.
+    pub key: String,
+}
+
+/// An owner claims the partition. From here on only records of this claim's epoch count.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Claim {
+    /// Unique.
+    pub key: String,
+    /// The node that claims.
+    pub node: String,
+}
+
+/// One command's change to one workflow id: events of its history and changes of rows beside it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Transition {
+    /// The claim under which it was decided.
+    pub epoch: Epoch,
+    /// Offset of the command.
+    pub source_offset: u64,
+    /// Broker timestamp of the command, in milliseconds since 1970.
+    pub source_time_ms: u64,
+    /// The workflow.
+    pub workflow_id: WorkflowId,
+    /// The run that it changes, if it changes one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<RunId>,
+    /// New events, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<HistoryEvent>,
+    /// Hash over the run's history up to and including these events; tokens name it (R23).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history_digest: Option<String>,
+    /// Changes that are not events, in order; they follow the events.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rows: Vec<RowFact>,
+}
+
+/// How far the owner has come. Written now and then; only a valid one that was read back counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Position {
+    /// The claim under which it was written.
+    pub epoch: Epoch,
+    /// Counts the positions of the epoch.
+    pub number: u64,
+    /// Every command below this offset is decided.
+    pub applied_offset: u64,
+    /// The last command below it: recognises the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_command: Option<CommandMark>,
+    /// Id of the `commands` topic, if the broker tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic_id: Option<String>,
+    /// The effects of every command below this offset are out.
+    pub released_offset: u64,
+    /// Every record of a command at or above `released_offset` stands at or above this offset of the history.
+    pub released_history_offset: u64,
+    /// The claim in force at `released_history_offset`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub released_epoch: Option<Epoch>,
+}
+
+/// Recognises a command in its log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CommandMark {
+    /// Its offset.
+    pub offset: u64,
+    /// Its broker timestamp, in milliseconds since 1970.
+    pub time_ms: u64,
+    /// CRC-32C of its key and value.
+    pub checksum: u32,
+}
+
+tagged_enum! {
+    /// A change of state that is no event of the history.
+    pub enum RowFact {
+        /// An event waits for the outstanding workflow task (R22).
+        EventBuffered(EventBuffered),
+        /// Buffered events became events of this record.
+        BufferFlushed(BufferFlushed),
+        /// A retried workflow task was sent.
+        WorkflowTaskDispatched(WorkflowTaskDispatched),
+        /// A workflow task waits for its next attempt.
+        WorkflowTaskRetryScheduled(WorkflowTaskRetryScheduled),
+        /// A worker said that it runs an attempt.
+        ActivityStarted(ActivityStarted),
+        /// An activity waits for its next attempt.
+        ActivityRetryScheduled(ActivityRetryScheduled),
+        /// A retried activity task was sent.
+        ActivityDispatched(ActivityDispatched),
+        /// A fire-and-forget activity closed after its run.
+        DetachedActivityClosed(DetachedActivityClosed),
+        /// A caller was answered.
+        Answered(Answered),
+        /// The command went to the dead letters for a reason that depends on state.
+        DeadLettered(DeadLettered),
+        /// A forwarded command was taken (R9).
+        OriginSeen(OriginSeen),
+    }
+}
+
+/// An event waits for the outstanding workflow task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EventBuffered {
+    /// Events that belong together, with the id 0: the flush numbers them, and refers the last to the first.
+    pub events: Vec<HistoryEvent>,
+}
+
+/// Buffered events became events of this record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BufferFlushed {
+    /// How many, from the oldest.
+    pub count: u64,
+}
+
+/// A retried workflow task was sent; its boundaries become events when it is accepted (R22).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkflowTaskDispatched {
+    /// At least 2.
+    pub attempt: u32,
+    /// The id that its `WorkflowTaskScheduled` will have.
+    pub scheduled_event_id: EventId,
+    /// The run's time, in milliseconds since 1970.
+    pub time_ms: u64,
+    /// Why the attempt before failed.
+    pub last_failure: Failure,
+}
+
+/// A workflow task waits for its next attempt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkflowTaskRetryScheduled {
+    /// The attempt that will come.
+    pub attempt: u32,
+    /// When, in milliseconds since 1970.
+    pub due_ms: u64,
+    /// Why the attempt before failed.
+    pub failure: Failure,
+}
+
+/// A worker said that it runs an attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ActivityStarted {
+    /// The activity.
+    pub scheduled_event_id: EventId,
+    /// The attempt.
+    pub attempt: u32,
+    /// The worker.
+    pub worker: WorkerIdentity,
+    /// The run's time, in milliseconds since 1970.
+    pub time_ms: u64,
+}
+
+/// An activity waits for its next attempt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ActivityRetryScheduled {
+    /// The activity.
+    pub scheduled_event_id: EventId,
+    /// The attempt that will come.
+    pub attempt: u32,
+    /// When, in milliseconds since 1970.
+    pub due_ms: u64,
+    /// Why the attempt before failed.
+    pub failure: Failure,
+    /// Worker of the attempt before.
+    pub worker: WorkerIdentity,
+}
+
+/// A retried activity task was sent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ActivityDispatched {
+    /// The activity.
+    pub scheduled_event_id: EventId,
+    /// The attempt.
+    pub attempt: u32,
+    /// The run's time, in milliseconds since 1970.
+    pub time_ms: u64,
+    /// Why the attempt before failed.
+    pub last_failure: Failure,
+    /// Worker of the attempt before.
+    #[serde(default)]
+    pub last_worker: WorkerIdentity,
+}
+
+/// A fire-and-forget activity closed after its run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DetachedActivityClosed {
+    /// The activity.
+    pub scheduled_event_id: EventId,
+    /// The attempt that closed it.
+    pub attempt: u32,
+    /// Why it failed; none if it succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// Who ran it.
+    #[serde(default)]
+    pub worker: WorkerIdentity,
+}
+
+/// A caller was answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Answered {
+    /// Whom.
+    pub reply_to: ReplyTo,
+    /// What.
+    pub answer: Answer,
+}
+
+/// The command went to the dead letters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DeadLettered {
+    /// Stable code.
+    pub code: String,
+    /// For people.
+    pub message: String,
+}
+
+/// A forwarded command was taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OriginSeen {
+    /// `<topic>/<partition>/<offset>` of the record that was forwarded.
+    pub origin: String,
+}

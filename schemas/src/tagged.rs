@@ -1,0 +1,54 @@
+//! One macro for the enums that are told apart by a `type` field.
+//!
+//! serde's own tagged enums buffer their content, and a [`serde_json::value::RawValue`] inside fails there. So the tag
+//! is read first and the variant is then read from the same text: payloads pass through untouched.
+
+/// Declares an enum whose variants each wrap a struct of the same name, internally tagged by `type`.
+macro_rules! tagged_enum {
+    ($(#[$meta:meta])* $vis:vis enum $name:ident { $($(#[$vmeta:meta])* $variant:ident($inner:ty),)+ }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::schemars::JsonSchema)]
+        #[serde(tag = "type")]
+        $vis enum $name { $($(#[$vmeta])* $variant($inner),)+ }
+
+        impl $name {
+            /// The names that the `type` field may hold.
+            pub const TYPES: &'static [&'static str] = &[$(stringify!($variant)),+];
+
+            /// The value of the `type` field.
+            #[must_use]
+            pub fn type_name(&self) -> &'static str {
+                match self { $(Self::$variant(_) => stringify!($variant),)+ }
+            }
+        }
+
+        impl<'de> ::serde::Deserialize<'de> for $name {
+            fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                use ::serde::de::Error as _;
+                let raw = Box::<::serde_json::value::RawValue>::deserialize(deserializer)?;
+                let tag = $crate::tagged::read_tag(raw.get()).map_err(D::Error::custom)?;
+                match tag.as_ref() {
+                    $(stringify!($variant) => ::serde_json::from_str(raw.get()).map(Self::$variant).map_err(D::Error::custom),)+
+                    other => Err(D::Error::unknown_variant(other, Self::TYPES)),
+                }
+            }
+        }
+
+        $(impl From<$inner> for $name { fn from(inner: $inner) -> Self { Self::$variant(inner) } })+
+    };
+}
+
+pub(crate) use tagged_enum;
+
+use std::borrow::Cow;
+
+#[derive(serde::Deserialize)]
+struct Tag<'a> {
+    #[serde(borrow, rename = "type")]
+    name: Cow<'a, str>,
+}
+
+/// Reads only the `type` field of a JSON object.
+pub(crate) fn read_tag(json: &str) -> Result<Cow<'_, str>, serde_json::Error> {
+    serde_json::from_str::<Tag<'_>>(json).map(|tag| tag.name)
+}

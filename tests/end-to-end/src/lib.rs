@@ -1,0 +1,11 @@
+//! What end-to-end tests share: a Kafka, an engine in this process, and words for what a test does with them.
+//!
+//! The Kafka is the embedded broker, or the one at `TIDEWRIGHT_TEST_BROKERS`; each test has topics of its own under a
+//! random prefix, so tests share a Kafka without meeting.
+
+pub mod binaries;
+mod kafka;
+mod world;
+
+pub use kafka::Kafka;
+pub use world::{Running, Taken, World, eventually};

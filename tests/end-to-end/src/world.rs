@@ -1,0 +1,245 @@
+//! An engine on a Kafka, and what a test does from outside.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use tidewright::{Client, ClientConfig, Worker, WorkerError};
+use tidewright_log::{
+    GroupConsumer, GroupError, GroupEvent, GroupOptions, LogReader, Producer, ReaderOptions, Received, Record, StartAt,
+};
+use tidewright_owner::trust::Secret;
+use tidewright_runtime::{Engine, EngineConfig, Route};
+use tidewright_schemas::api::{WorkflowOutcome, WorkflowStatus};
+use tidewright_schemas::topics::Topics;
+use tidewright_schemas::{EventAttributes, HistoryEvent, WorkflowId};
+
+use crate::Kafka;
+
+/// How long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `check` yields something.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut check: impl FnMut() -> F,
+) -> anyhow::Result<T> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = check().await {
+            return Ok(found);
+        }
+        if Instant::now() > deadline {
+            bail!("within {PATIENCE:?} it did not happen that {what}");
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A Kafka with topics of a test's own, and an engine on it.
+pub struct World {
+    pub kafka: Kafka,
+    pub topics: Topics,
+    pub producer: Producer,
+    engine: Option<Engine>,
+    state: tempfile::TempDir,
+    config: EngineConfig,
+}
+
+/// A worker that runs.
+pub struct Running {
+    _stop: tokio::sync::oneshot::Sender<()>,
+    _task: tokio::task::JoinHandle<Result<(), WorkerError>>,
+}
+
+/// A task or another record that a test took from a topic, as a worker would.
+pub struct Taken {
+    pub received: Received,
+}
+
+impl Taken {
+    /// Its value as JSON.
+    pub fn json(&self) -> anyhow::Result<serde_json::Value> {
+        Ok(serde_json::from_slice(self.received.value.as_deref().unwrap_or_default())?)
+    }
+}
+
+impl World {
+    /// A world with an engine that owns all partitions.
+    pub async fn start() -> anyhow::Result<Self> {
+        let mut world = Self::without_engine().await?;
+        world.start_engine().await?;
+        Ok(world)
+    }
+
+    /// A world in which nothing runs yet.
+    pub async fn without_engine() -> anyhow::Result<Self> {
+        // Tests of one binary share the subscriber; the first one sets it.
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(tracing_subscriber::EnvFilter::from_env("TIDEWRIGHT_LOG"))
+            .with_test_writer()
+            .try_init();
+        let kafka = Kafka::start().await?;
+        let prefix = format!("t{:012x}.", rand::random::<u64>() >> 16);
+        let topics = Topics::new(&prefix, Topics::DEFAULT_NAMESPACE)?;
+        let producer = Producer::new(&kafka.config())?;
+        let secret = Secret::new(vec![7; 32])?;
+        let state = tempfile::tempdir()?;
+        let mut config = EngineConfig::new(kafka.config(), secret, state.path());
+        config.prefix = topics.prefix().to_owned();
+        config.partitions = 3;
+        Ok(Self { kafka, topics, producer, engine: None, state, config })
+    }
+
+    /// Changes how this world's next engine is configured.
+    pub fn change_engine(&mut self, change: impl FnOnce(&mut EngineConfig)) {
+        change(&mut self.config);
+    }
+
+    /// Starts the engine and waits until it owns its partitions.
+    pub async fn start_engine(&mut self) -> anyhow::Result<()> {
+        let engine = Engine::start(self.config.clone()).await?;
+        let owned = engine.clone();
+        self.engine = Some(engine);
+        eventually("the engine owns every partition", || {
+            let all = owned.owners().iter().all(|(_, route)| matches!(route, Route::Local(_)));
+            async move { all.then_some(()) }
+        })
+        .await
+    }
+
+    /// Stops the engine in good order.
+    pub async fn stop_engine(&mut self) {
+        if let Some(engine) = self.engine.take() {
+            engine.shutdown().await;
+        }
+    }
+
+    /// Deletes the engine's state; it must be stopped.
+    pub fn delete_state(&mut self) -> anyhow::Result<()> {
+        self.state = tempfile::tempdir()?;
+        self.config.state_directory = self.state.path().to_owned();
+        Ok(())
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> anyhow::Result<&Engine> {
+        self.engine.as_ref().context("no engine runs")
+    }
+
+    /// Publishes a command as any Kafka client would: a key and a JSON value.
+    pub async fn publish(&self, key: &str, json: &str) -> anyhow::Result<()> {
+        let record = Record::to(self.topics.commands()).key(key).value(json);
+        self.producer.send(record).await.await?;
+        Ok(())
+    }
+
+    /// The end of a workflow.
+    pub async fn outcome(&self, workflow_id: &str) -> anyhow::Result<WorkflowOutcome> {
+        let id = WorkflowId::new(workflow_id)?;
+        let engine = self.engine()?;
+        eventually(&format!("workflow {workflow_id} ends"), || async {
+            match engine.route(&id) {
+                Route::Local(view) => view
+                    .outcome(&id, None, Duration::from_secs(1))
+                    .await
+                    .ok()
+                    .flatten()
+                    .filter(|outcome| outcome.status != WorkflowStatus::Running),
+                Route::Remote { .. } | Route::Unavailable { .. } => None,
+            }
+        })
+        .await
+    }
+
+    /// The history of a workflow's latest run.
+    pub async fn history(&self, workflow_id: &str) -> anyhow::Result<Vec<HistoryEvent>> {
+        let id = WorkflowId::new(workflow_id)?;
+        let engine = self.engine()?;
+        let page = eventually(&format!("the history of {workflow_id} can be read"), || async {
+            match engine.route(&id) {
+                Route::Local(view) => view.history(&id, None, 1, 10_000).ok().flatten(),
+                Route::Remote { .. } | Route::Unavailable { .. } => None,
+            }
+        })
+        .await?;
+        Ok(page.events)
+    }
+
+    /// A client of the SDK.
+    pub fn client(&self) -> anyhow::Result<Client> {
+        let mut config = ClientConfig::new(self.kafka.brokers());
+        config.topic_prefix = self.topics.prefix().to_owned();
+        Ok(Client::new(config)?)
+    }
+
+    /// Runs a worker until the guard is dropped.
+    pub fn run(&self, worker: Worker) -> Running {
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let task = tokio::spawn(worker.run_until(stopped));
+        Running { _stop: stop, _task: task }
+    }
+
+    /// The first event of a kind in a workflow's history, once there is one.
+    pub async fn event<T>(&self, workflow_id: &str, find: impl Fn(&EventAttributes) -> Option<T>) -> anyhow::Result<T> {
+        eventually(&format!("workflow {workflow_id} has the event"), || async {
+            let history = self.history(workflow_id).await.ok()?;
+            history.iter().find_map(|event| find(&event.attributes))
+        })
+        .await
+    }
+
+    /// A member of a topic's group, as a worker is.
+    pub fn consumer(&self, topic: &str) -> anyhow::Result<GroupConsumer> {
+        Ok(GroupConsumer::join(&self.kafka.config(), &GroupOptions::new(topic, [topic]))?)
+    }
+
+    /// Takes the next record as a worker would, and commits it.
+    pub async fn take(&self, consumer: &mut GroupConsumer) -> anyhow::Result<Taken> {
+        let next = async {
+            loop {
+                let event = match consumer.next(1, 1).await {
+                    // The engine makes the topic with its first task.
+                    Err(GroupError::TopicMissing { .. }) => continue,
+                    event => event?,
+                };
+                if let GroupEvent::Records(records) = event {
+                    // One was asked for.
+                    if let Some(received) = records.into_iter().next() {
+                        let partition = tidewright_log::TopicPartition {
+                            topic: received.topic.clone(),
+                            partition: received.partition,
+                        };
+                        consumer.commit(&partition, received.offset + 1);
+                        return anyhow::Ok(Taken { received });
+                    }
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, next).await.context("no record came")?
+    }
+
+    /// All records of a one-partition topic that satisfy a condition, once there are `count` of them.
+    pub async fn records(
+        &self,
+        topic: &str,
+        count: usize,
+        wanted: impl Fn(&Received) -> bool,
+    ) -> anyhow::Result<Vec<Received>> {
+        let reader = LogReader::new(&self.kafka.config(), &ReaderOptions::default())?;
+        let mut log = reader.open(topic, 0, StartAt::Beginning).await?;
+        let mut found = Vec::new();
+        let all = async {
+            while found.len() < count {
+                let batch = log.next_batch(1_000, 16 * 1024 * 1024).await?;
+                found.extend(batch.records.into_iter().filter(|record| wanted(record)));
+            }
+            anyhow::Ok(())
+        };
+        match tokio::time::timeout(PATIENCE, all).await {
+            Ok(result) => result?,
+            Err(_) => bail!("{topic} holds {} of {count} records that were expected", found.len()),
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,66 @@
+//! What ran, by the workers' own account, against what history says.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context as _, ensure};
+use tidewright_schemas::EventAttributes;
+
+use crate::orders::Histories;
+
+/// One line that a worker wrote when an attempt began.
+struct Start {
+    attempt: u32,
+    at_ms: u64,
+}
+
+/// Attempts that began, by workflow and activity.
+pub struct Audit {
+    starts: BTreeMap<(String, u64), Vec<Start>>,
+}
+
+impl Audit {
+    /// Reads what the workers wrote.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path).context("the audit log cannot be read")?;
+        let mut starts: BTreeMap<_, Vec<Start>> = BTreeMap::new();
+        for line in text.lines() {
+            let fields: Vec<_> = line.split('\t').collect();
+            let [workflow, _, event, attempt, phase, at_ms] = fields[..] else {
+                anyhow::bail!("a line of the audit log is torn: {line}");
+            };
+            if phase == "start" {
+                let start = Start { attempt: attempt.parse()?, at_ms: at_ms.parse()? };
+                starts.entry((workflow.to_owned(), event.parse()?)).or_default().push(start);
+            }
+        }
+        Ok(Self { starts })
+    }
+
+    /// Every completed activity ran, and none began after its completion was recorded.
+    pub fn check(&self, histories: &Histories) -> anyhow::Result<()> {
+        let mut completed = 0;
+        let mut repeats = 0;
+        for (workflow, history) in histories {
+            for event in history {
+                let EventAttributes::ActivityTaskCompleted(done) = &event.attributes else { continue };
+                completed += 1;
+                let key = (workflow.clone(), done.scheduled_event_id);
+                let starts = self.starts.get(&key).with_context(|| format!("{key:?} completed and never began"))?;
+                repeats += starts.len() - 1;
+                for start in starts {
+                    ensure!(
+                        start.at_ms <= event.event_time_ms,
+                        "{key:?}, attempt {}, began {} ms after its completion was recorded",
+                        start.attempt,
+                        start.at_ms - event.event_time_ms
+                    );
+                }
+            }
+        }
+        println!(
+            "{completed} activities completed, {repeats} attempts were cut short by kills or failed, and repeated"
+        );
+        Ok(())
+    }
+}

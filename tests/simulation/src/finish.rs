@@ -1,0 +1,169 @@
+//! What must be true at the end, when everything is at rest.
+
+use std::collections::BTreeMap;
+
+use tidewright_core::{MemoryRows, due_timers, pending_tasks, read};
+use tidewright_schemas::api::WorkflowStatus;
+use tidewright_schemas::{EventAttributes, HistoryEvent, RunId, TaskKind, WorkflowId};
+
+use crate::client::Requests;
+use crate::log::Place;
+use crate::node::difference;
+use crate::run::Run;
+use crate::violation::{Checked, ensure, violation};
+use crate::world::{COMMANDS_TOPIC, World};
+
+impl World {
+    /// Whether the partition's history waits for nothing.
+    pub(crate) fn truth_is_at_rest(&self, partition: u32) -> Checked<bool> {
+        let truth = &self.truth[partition as usize];
+        let wrong = |e: tidewright_core::RowsError| violation("r17_reads_work", e.to_string());
+        for kind in [TaskKind::Workflow, TaskKind::Activity] {
+            if !pending_tasks(&truth.rows, kind, &[], 1_000).map_err(wrong)?.0.is_empty() {
+                return Ok(false);
+            }
+        }
+        if !due_timers(&truth.rows, u64::MAX, 1).map_err(wrong)?.0.is_empty() {
+            return Ok(false);
+        }
+        let runs = read::list(&truth.rows, &[], 1_000).map_err(wrong)?;
+        Ok(runs.iter().all(|(_, run)| run.status != WorkflowStatus::Running))
+    }
+
+    pub(crate) fn describe_open(&self, partition: u32) -> String {
+        let truth = &self.truth[partition as usize];
+        let runs = read::list(&truth.rows, &[], 1_000).unwrap_or_default();
+        let open = runs.iter().filter(|(_, run)| run.status == WorkflowStatus::Running);
+        let described =
+            open.map(|(_, run)| format!("{:?}", read::describe(&truth.rows, &run.workflow_id, &run.run_id)));
+        let timers = due_timers(&truth.rows, u64::MAX, 20);
+        format!("open: [{}], timers: {timers:?}", described.collect::<Vec<_>>().join(", "))
+    }
+
+    pub(crate) fn check_the_end(&mut self) -> Checked {
+        for partition in 0..self.plan.partitions {
+            self.check_workflows(partition)?;
+            self.check_all_is_out(partition)?;
+            let node = self.assigned[partition as usize];
+            let held = self.nodes[node].stores[&partition].clone();
+            self.check_store(partition, &held)?;
+        }
+        self.check_rebuild()?;
+        for truth in &self.truth {
+            self.stats.claims += truth.claims();
+            self.stats.zombie_records += truth.invalid_records;
+        }
+        self.stats.steps = self.step;
+        if self.plan.plants_loss {
+            self.plant_loss()?;
+        }
+        Ok(())
+    }
+
+    fn check_workflows(&mut self, partition: u32) -> Checked {
+        let mut requests = Requests::new();
+        let truth = &self.truth[partition as usize];
+        for ((workflow_id, run_id), events) in &truth.histories {
+            check_history(workflow_id, run_id, events, &mut requests)?;
+            let page = read::history(&truth.rows, workflow_id, run_id, 1, usize::MAX)
+                .map_err(|e| violation("r17_reads_work", e.to_string()))?;
+            ensure!(
+                page.is_some_and(|page| page.events == *events),
+                "r13_histories_are_gapless",
+                "{workflow_id} {run_id} reads otherwise than it was written"
+            );
+            self.stats.workflows += 1;
+        }
+        Ok(())
+    }
+
+    fn check_all_is_out(&mut self, partition: u32) -> Checked {
+        let end = self.log(&Place::Commands(partition)).end;
+        let truth = &mut self.truth[partition as usize];
+        self.ledger.check_released(partition, end, truth, "r18_every_effect_is_out_at_last", COMMANDS_TOPIC)
+    }
+
+    /// A node that has nothing takes over from the compacted history, and holds the same rows (R14).
+    fn check_rebuild(&mut self) -> Checked {
+        let mut before = BTreeMap::new();
+        for partition in 0..self.plan.partitions {
+            let node = self.assigned[partition as usize];
+            before.insert(partition, self.nodes[node].stores[&partition].look(MemoryRows::clone));
+            self.revoke(node, partition);
+            self.nodes[node].stores.remove(&partition);
+            if self.plan.faults.compact > 0 {
+                self.compact(partition);
+                let end = self.log(&Place::History(partition)).end;
+                self.log(&Place::History(partition)).compact(end, 0);
+            }
+            let next = self.dice.below(self.plan.nodes);
+            self.nodes[next].stores.remove(&partition);
+            self.assign(partition, next);
+        }
+        self.note(|_| "everything is REBUILT from history".to_owned());
+        self.run_to_the_end()?;
+        for (partition, rows) in before {
+            let expected = rows.all().iter().filter(|(key, _)| *key != b"m");
+            let expected = expected.map(|(key, value)| (key.as_slice(), value.as_slice())).collect();
+            let node = self.assigned[partition as usize];
+            let rebuilt = &self.nodes[node].stores[&partition];
+            if let Some(difference) = rebuilt.look(|rows| difference(rows.all(), &expected)) {
+                let what = format!("partition {partition}: {difference}");
+                return Err(violation("r14_a_rebuild_equals_what_was_held", what));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A run's history follows from its program, and it ended as its reference run does.
+fn check_history(
+    workflow_id: &WorkflowId,
+    run_id: &RunId,
+    events: &[HistoryEvent],
+    requests: &mut Requests,
+) -> Checked {
+    let mut run = Run::default();
+    let mut timers = BTreeMap::new();
+    let mut last_start_ms = 0;
+    for event in events {
+        run.apply(event)
+            .map_err(|e| violation("r23_decisions_follow_history", format!("{workflow_id} {run_id}: {e}")))?;
+        match &event.attributes {
+            EventAttributes::WorkflowExecutionStarted(started) => {
+                if let Some(request_id) = &started.request_id {
+                    let other = requests.insert((workflow_id.clone(), request_id.clone()), run_id.clone());
+                    ensure!(
+                        other.is_none(),
+                        "r8_a_request_starts_nothing_twice",
+                        "{workflow_id} {request_id}: {other:?}"
+                    );
+                }
+            }
+            EventAttributes::WorkflowTaskStarted(_) => {
+                ensure!(event.event_time_ms >= last_start_ms, "r6_time_never_goes_back", "{workflow_id}: {event:?}");
+                last_start_ms = event.event_time_ms;
+            }
+            EventAttributes::TimerStarted(timer) => {
+                timers.insert(event.event_id, event.event_time_ms + timer.start_to_fire_timeout_ms);
+            }
+            EventAttributes::TimerFired(timer) => {
+                let due_ms = timers.get(&timer.started_event_id).copied();
+                ensure!(
+                    due_ms.is_some_and(|due_ms| event.event_time_ms >= due_ms),
+                    "r20_no_timer_fires_early",
+                    "{workflow_id}: due {due_ms:?}, {event:?}"
+                );
+            }
+            _ => {}
+        }
+    }
+    let reference = run.program().and_then(crate::program::Step::reference);
+    ensure!(
+        run.closed == Some(reference),
+        "every_workflow_ends_as_its_reference_run_does",
+        "{workflow_id} {run_id} ended with {:?}, the reference with {reference:?}",
+        run.closed
+    );
+    Ok(())
+}

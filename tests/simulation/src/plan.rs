@@ -1,0 +1,127 @@
+//! What a seed's world looks like and how badly it is treated. Each seed has only some of the faults, each with its own
+//! strength: a fault that is always there hides what happens without it.
+
+use tidewright_owner::Limits;
+
+use crate::dice::Dice;
+
+/// How often things go wrong, in a thousand of the occasions.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Faults {
+    pub(crate) crash_node: u64,
+    pub(crate) drop_owner: u64,
+    pub(crate) move_partition: u64,
+    pub(crate) untold: u64,
+    pub(crate) pause_node: u64,
+    pub(crate) delete_store: u64,
+    pub(crate) compact: u64,
+    pub(crate) step_clock: u64,
+    pub(crate) stall: u64,
+    pub(crate) lose_ack: u64,
+    pub(crate) lose_reply: u64,
+    pub(crate) transient: u64,
+    pub(crate) denied: u64,
+    pub(crate) cannot_append: u64,
+    pub(crate) rebalance: u64,
+    pub(crate) crash_worker: u64,
+    pub(crate) pause_worker: u64,
+    pub(crate) lose_offset: u64,
+    pub(crate) lose_backlog: u64,
+    pub(crate) forget_run: u64,
+    pub(crate) hide_history: u64,
+    pub(crate) worker_bug: u64,
+    pub(crate) garbage: u64,
+    pub(crate) duplicate: u64,
+    pub(crate) misplace: u64,
+    pub(crate) skip_offsets: u64,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) partitions: u32,
+    pub(crate) nodes: usize,
+    pub(crate) workers: usize,
+    pub(crate) task_partitions: u32,
+    pub(crate) requests: usize,
+    pub(crate) leaves_max: usize,
+    pub(crate) steps: u64,
+    pub(crate) limits: Limits,
+    pub(crate) faults: Faults,
+    /// How often the network moves before a driver does, in a thousand.
+    pub(crate) network: u64,
+    pub(crate) has_api: bool,
+    pub(crate) tells_topic_id: bool,
+    /// Whether something acknowledged is lost at the end: then the partition must stop (R15).
+    pub(crate) plants_loss: bool,
+}
+
+impl Plan {
+    pub(crate) fn generate(dice: &mut Dice) -> Self {
+        let (calm, long) = (dice.chance(30), dice.chance(15));
+        let faults = if calm { Faults::default() } else { Faults::generate(dice) };
+        Self {
+            partitions: dice.within(1, 3) as u32,
+            nodes: if dice.chance(150) { 1 } else { dice.within(2, 3) as usize },
+            workers: dice.within(1, 3) as usize,
+            task_partitions: dice.within(1, 2) as u32,
+            requests: if long { dice.within(8, 24) } else { dice.within(1, 12) } as usize,
+            leaves_max: dice.within(1, 12) as usize,
+            steps: if long { dice.within(4_000, 12_000) } else { dice.within(200, 2_500) },
+            limits: limits(dice),
+            faults,
+            network: dice.within(60, 600),
+            has_api: dice.chance(700),
+            tells_topic_id: dice.chance(500),
+            plants_loss: dice.chance(60),
+        }
+    }
+}
+
+fn limits(dice: &mut Dice) -> Limits {
+    Limits {
+        batch_commands_max: dice.within(1, 12) as usize,
+        batch_bytes_max: if dice.chance(200) { 600 } else { 1024 * 1024 },
+        queued_commands_max: dice.within(1, 40) as usize,
+        queued_bytes_max: 64 * 1024,
+        in_flight_max: if dice.chance(300) { dice.within(1, 4) as usize } else { 1_000 },
+        in_flight_bytes_max: if dice.chance(100) { 2_000 } else { 1024 * 1024 },
+        position_commands: dice.within(1, 30),
+        position_interval_ms: dice.within(20, 2_000),
+        timer_repeat_ms: dice.within(50, 2_000),
+        command_window_ms: if dice.chance(500) { 0 } else { dice.within(1, 3_000) },
+    }
+}
+
+impl Faults {
+    fn generate(dice: &mut Dice) -> Self {
+        let mut some = |share: u64, most: u64| if dice.chance(share) { dice.within(1, most) } else { 0 };
+        Self {
+            crash_node: some(500, 500),
+            drop_owner: some(400, 80),
+            move_partition: some(600, 900),
+            untold: some(700, 1000),
+            pause_node: some(600, 700),
+            delete_store: some(400, 500),
+            compact: some(700, 700),
+            step_clock: some(300, 300),
+            stall: some(500, 400),
+            lose_ack: some(400, 150),
+            lose_reply: some(400, 400),
+            transient: some(400, 150),
+            denied: some(200, 30),
+            cannot_append: some(200, 10),
+            rebalance: some(600, 500),
+            crash_worker: some(400, 400),
+            pause_worker: some(400, 400),
+            lose_offset: some(300, 300),
+            lose_backlog: some(250, 100),
+            forget_run: some(400, 400),
+            hide_history: some(400, 500),
+            worker_bug: some(250, 150),
+            garbage: some(400, 400),
+            duplicate: some(500, 200),
+            misplace: some(400, 200),
+            skip_offsets: some(300, 200),
+        }
+    }
+}

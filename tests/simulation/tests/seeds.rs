@@ -1,0 +1,49 @@
+//! A few seeds with every `cargo test`; CI runs many more with `cargo run --release -p simulation -- --seeds A..B`.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use simulation::{Stats, run_seed};
+
+/// Runs seeds on two threads; the first failure names its seed.
+fn run(seeds: impl Iterator<Item = u64>) -> Stats {
+    let seeds: Vec<_> = seeds.collect();
+    let half = seeds.len().div_ceil(2).max(1);
+    let sums = std::thread::scope(|scope| {
+        let threads: Vec<_> = seeds.chunks(half).map(|chunk| scope.spawn(|| run_some(chunk))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+    });
+    let mut total = Stats::default();
+    sums.iter().for_each(|sum| total.add(sum));
+    total
+}
+
+fn run_some(seeds: &[u64]) -> Stats {
+    let mut sum = Stats::default();
+    for seed in seeds {
+        match run_seed(*seed, false) {
+            Ok(stats) => sum.add(&stats),
+            Err(failed) => {
+                panic!("seed {seed}: {}; `cargo run -p simulation -- --seed {seed} --trace`", failed.violation)
+            }
+        }
+    }
+    sum
+}
+
+#[test]
+fn two_hundred_seeds_pass_and_meet_every_kind_of_trouble() {
+    let stats = run(0..200);
+    assert!(stats.workflows > 200, "{stats:?}");
+    assert!(stats.kills > 50, "{stats:?}");
+    assert!(stats.zombie_records > 10, "{stats:?}");
+    assert!(stats.compacted > 200, "{stats:?}");
+    assert!(stats.losses > 3, "{stats:?}");
+}
+
+#[test]
+fn a_seed_is_the_same_every_time() {
+    let again = |seed| format!("{:?}", run_seed(seed, false).unwrap());
+    for seed in 0..5 {
+        assert_eq!(again(seed), again(seed));
+    }
+}

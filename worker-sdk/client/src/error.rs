@@ -1,0 +1,120 @@
+//! What can go wrong, by operation.
+
+use tidewright_log::CallError;
+use tidewright_schemas::api::Problem;
+use tidewright_schemas::{Failure, PayloadError, RunId, WorkflowId, WorkflowIdError};
+
+/// Why a workflow was not started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The workflow id is unusable.
+    #[error(transparent)]
+    WorkflowId(#[from] WorkflowIdError),
+    /// No task queue was named.
+    #[error("no task queue: name one with .task_queue(…) or in TIDEWRIGHT_TASK_QUEUE")]
+    NoTaskQueue,
+    /// The input cannot be sent.
+    #[error("the workflow's input cannot be sent: {0}")]
+    Input(#[from] PayloadError),
+    /// There is a run of that id already.
+    #[error("{message} ({code})")]
+    AlreadyStarted {
+        /// Stable code.
+        code: String,
+        /// What stands in the way.
+        message: String,
+        /// The run that does.
+        run_id: RunId,
+    },
+    /// The engine does not start it.
+    #[error("{message} ({code})")]
+    Rejected {
+        /// Stable code.
+        code: String,
+        /// Why, and what to do.
+        message: String,
+    },
+    /// There was no answer. The workflow may have been started: start it again under the same id and request id.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The answer is one that this version does not know.
+    #[error("the engine answered a start with {0}, which this version does not understand")]
+    UnexpectedAnswer(String),
+}
+
+/// Why a run could not be looked at.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum QueryError {
+    /// There is no such workflow or run.
+    #[error("workflow {workflow_id} was not found: {message}")]
+    NotFound {
+        /// Which one.
+        workflow_id: WorkflowId,
+        /// What the engine said.
+        message: String,
+    },
+    /// The engine refuses the request.
+    #[error("{} ({})", .0.detail, .0.code)]
+    Refused(Box<Problem>),
+    /// The engine cannot be asked.
+    #[error("workflow {workflow_id} cannot be looked at: {message}")]
+    Unavailable {
+        /// Which one.
+        workflow_id: WorkflowId,
+        /// What happened.
+        message: String,
+    },
+}
+
+/// Why there is no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResultError {
+    /// The workflow failed.
+    #[error(transparent)]
+    Failed(#[from] WorkflowFailed),
+    /// The result is not what the caller expects.
+    #[error("the result of workflow {workflow_id} cannot be read: {source}")]
+    Unreadable {
+        /// Which workflow.
+        workflow_id: WorkflowId,
+        /// What is wrong about it.
+        source: PayloadError,
+    },
+    /// The workflow cannot be looked at.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+}
+
+/// A workflow failed.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("workflow {workflow_id} failed: {} ({})", .failure.message, .failure.error_type())]
+pub struct WorkflowFailed {
+    /// Which workflow.
+    pub workflow_id: WorkflowId,
+    /// Which run.
+    pub run_id: RunId,
+    /// Why.
+    pub failure: Box<Failure>,
+}
+
+impl WorkflowFailed {
+    /// The failure's type, for instance `PaymentDeclined`.
+    #[must_use]
+    pub fn error_type(&self) -> &str {
+        self.failure.error_type()
+    }
+}
+
+impl ResultError {
+    /// The workflow's failure, if it failed.
+    #[must_use]
+    pub fn as_failed(&self) -> Option<&WorkflowFailed> {
+        match self {
+            Self::Failed(failed) => Some(failed),
+            _ => None,
+        }
+    }
+}

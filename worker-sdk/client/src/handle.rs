@@ -1,0 +1,104 @@
+//! A workflow that was started.
+
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use tidewright_schemas::api::{HistoryPage, WorkflowDescription, WorkflowOutcome, WorkflowStatus};
+use tidewright_schemas::{Failure, HistoryEvent, Payload, RunId, WorkflowId};
+
+use crate::client::Client;
+use crate::error::{QueryError, ResultError, WorkflowFailed};
+use crate::http::Read;
+
+/// How long a node is asked to wait for a result before it says that there is none yet.
+const RESULT_WAIT: Duration = Duration::from_secs(30);
+
+/// A workflow, or one run of it; it knows what the workflow gives.
+#[derive(Debug)]
+pub struct WorkflowHandle<O = Payload> {
+    pub(crate) client: Client,
+    pub(crate) workflow_id: WorkflowId,
+    pub(crate) run_id: Option<RunId>,
+    pub(crate) output: PhantomData<fn() -> O>,
+}
+
+impl<O> WorkflowHandle<O> {
+    /// The workflow's id.
+    #[must_use]
+    pub fn workflow_id(&self) -> &str {
+        self.workflow_id.as_str()
+    }
+
+    /// The run's id; empty for a handle that was made from the workflow's id alone and means its latest run.
+    #[must_use]
+    pub fn run_id(&self) -> &str {
+        self.run_id.as_ref().map_or("", RunId::as_str)
+    }
+
+    /// Where the run stands.
+    pub async fn describe(&self) -> Result<WorkflowDescription, QueryError> {
+        self.read("", Vec::new(), Duration::ZERO, Some(self.client.config().request_timeout)).await
+    }
+
+    /// The run's whole history.
+    pub async fn history(&self) -> Result<Vec<HistoryEvent>, QueryError> {
+        let patience = Some(self.client.config().request_timeout);
+        let mut events = Vec::new();
+        let mut next = Some(1);
+        while let Some(from) = next {
+            let query = vec![("from_event_id", from.to_string())];
+            let page: HistoryPage = self.read("/history", query, Duration::ZERO, patience).await?;
+            events.extend(page.events);
+            next = page.next_event_id;
+        }
+        Ok(events)
+    }
+
+    /// Waits until the run has ended, however long that takes and whichever node owns it meanwhile.
+    pub async fn outcome(&self) -> Result<WorkflowOutcome, QueryError> {
+        loop {
+            let query = vec![("wait_ms", RESULT_WAIT.as_millis().to_string())];
+            let outcome: WorkflowOutcome = self.read("/result", query, RESULT_WAIT, None).await?;
+            if outcome.status != WorkflowStatus::Running {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    async fn read<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        mut query: Vec<(&str, String)>,
+        server_wait: Duration,
+        patience: Option<Duration>,
+    ) -> Result<T, QueryError> {
+        if let Some(run_id) = &self.run_id {
+            query.push(("run_id", run_id.as_str().to_owned()));
+        }
+        let read = Read { client: &self.client, workflow_id: &self.workflow_id, path, query, server_wait, patience };
+        read.json().await
+    }
+}
+
+impl<O: DeserializeOwned> WorkflowHandle<O> {
+    /// Waits for the run's result, however long it takes. To give up earlier, drop it or put a timeout around it.
+    pub async fn result(&self) -> Result<O, ResultError> {
+        let outcome = self.outcome().await?;
+        if outcome.status == WorkflowStatus::Failed {
+            let missing = || Failure::server("", "the run failed and its failure is not known", false);
+            let failure = Box::new(outcome.failure.unwrap_or_else(missing));
+            let (workflow_id, run_id) = (self.workflow_id.clone(), outcome.run_id);
+            return Err(WorkflowFailed { workflow_id, run_id, failure }.into());
+        }
+        let result = outcome.result.unwrap_or_else(Payload::null);
+        result.read().map_err(|source| ResultError::Unreadable { workflow_id: self.workflow_id.clone(), source })
+    }
+}
+
+impl<O> Clone for WorkflowHandle<O> {
+    fn clone(&self) -> Self {
+        let (workflow_id, run_id) = (self.workflow_id.clone(), self.run_id.clone());
+        Self { client: self.client.clone(), workflow_id, run_id, output: PhantomData }
+    }
+}

@@ -1,0 +1,313 @@
+//! The machine of one run.
+//!
+//! Which events an activation sees follows from history alone: those before a `WorkflowTaskStarted` that was followed
+//! by `WorkflowTaskCompleted` (or is the current one) and after the one before it. Boundaries of failed tasks do not
+//! count: what they saw is seen by the next one. Inside an activation events are delivered one by one, in order, and
+//! the code is polled after each, so that of two things that a workflow races the one that happened first wins.
+//!
+//! After an error the run must be thrown away.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use tidewright_schemas::{
+    ActivityFailure, CompleteWorkflow, Decision, EventAttributes, EventId, FailWorkflow, Failure, FailureInfo,
+    HistoryEvent, Payload, RetryState,
+};
+
+use crate::context::Shared;
+use crate::expected::Expected;
+use crate::panics::catch;
+use crate::state::{ActivityOutcome, State};
+use crate::wake::RunWaker;
+use crate::{ReplayError, RunContext, RunInfo};
+
+/// How often a workflow may be polled for one event: far more than any real one needs.
+const POLLS_MAX: u32 = 100_000;
+
+/// The future of a workflow: its result, or the failure that it ends with.
+pub type WorkflowFuture = Pin<Box<dyn Future<Output = Result<Option<Payload>, Box<Failure>>> + Send>>;
+
+/// Makes a workflow's future from its context and input.
+pub type WorkflowStart = Box<dyn FnOnce(RunContext, Option<Payload>) -> WorkflowFuture + Send>;
+
+/// One run, as far as its history has been fed to it.
+pub struct Run {
+    shared: Arc<Shared>,
+    start: Option<WorkflowStart>,
+    future: Option<WorkflowFuture>,
+    expected: Expected,
+    /// Events that the next activation delivers.
+    inbound: Vec<HistoryEvent>,
+    /// Activities that are open, by the id of their `ActivityTaskScheduled`.
+    scheduled: BTreeMap<EventId, Scheduled>,
+    /// The last `WorkflowTaskStarted` and its time.
+    started: Option<(EventId, u64)>,
+    /// The `WorkflowTaskStarted` of the last activation.
+    activated_at: EventId,
+    last_event_id: EventId,
+}
+
+struct Scheduled {
+    activity_id: String,
+    activity_type: String,
+}
+
+impl Run {
+    /// A run of which nothing is known yet.
+    #[must_use]
+    pub fn new(info: RunInfo, start: WorkflowStart) -> Self {
+        let state = Mutex::new(State::new(info.run_id.as_str()));
+        Self {
+            shared: Arc::new(Shared { info, state, wake: Arc::new(RunWaker::default()) }),
+            start: Some(start),
+            future: None,
+            expected: Expected::default(),
+            inbound: Vec::new(),
+            scheduled: BTreeMap::new(),
+            started: None,
+            activated_at: 0,
+            last_event_id: 0,
+        }
+    }
+
+    /// The last event that the run has seen, its own boundaries included.
+    #[must_use]
+    pub fn last_event_id(&self) -> EventId {
+        self.last_event_id
+    }
+
+    /// Whether the workflow code has ended.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.start.is_none() && self.future.is_none()
+    }
+
+    /// Takes the next event of history; events that the run has seen are passed over. A completed workflow task is
+    /// replayed here, and what it decided is held against the events that follow.
+    pub fn apply(&mut self, event: &HistoryEvent) -> Result<(), ReplayError> {
+        if event.event_id <= self.last_event_id {
+            return Ok(());
+        }
+        if event.event_id != self.last_event_id + 1 {
+            let (expected, got) = (self.last_event_id + 1, event.event_id);
+            return Err(ReplayError::BadHistory(format!("event {expected} is missing; the next one is {got}")));
+        }
+        self.last_event_id = event.event_id;
+        match &event.attributes {
+            EventAttributes::WorkflowTaskScheduled(_) => self.check_done(event),
+            EventAttributes::WorkflowTaskStarted(_) => {
+                self.started = Some((event.event_id, event.event_time_ms));
+                Ok(())
+            }
+            EventAttributes::WorkflowTaskFailed(_) => {
+                self.started = None;
+                Ok(())
+            }
+            EventAttributes::WorkflowTaskCompleted(completed) => self.replay_task(completed.started_event_id),
+            EventAttributes::ActivityTaskScheduled(activity) => {
+                let (activity_id, activity_type) = (activity.activity_id.clone(), activity.activity_type.clone());
+                self.scheduled.insert(event.event_id, Scheduled { activity_id, activity_type });
+                self.expected.check(event)
+            }
+            EventAttributes::TimerStarted(_)
+            | EventAttributes::TimerCanceled(_)
+            | EventAttributes::WorkflowExecutionCompleted(_)
+            | EventAttributes::WorkflowExecutionFailed(_) => self.expected.check(event),
+            EventAttributes::WorkflowExecutionStarted(_)
+            | EventAttributes::ActivityTaskStarted(_)
+            | EventAttributes::ActivityTaskCompleted(_)
+            | EventAttributes::ActivityTaskFailed(_)
+            | EventAttributes::ActivityTaskTimedOut(_)
+            | EventAttributes::TimerFired(_) => {
+                self.check_done(event)?;
+                self.inbound.push(event.clone());
+                Ok(())
+            }
+        }
+    }
+
+    /// Advances the run over everything that it was fed: the workflow task that is current. `started_event_id` is the
+    /// id that the task's `WorkflowTaskStarted` has or will get, `now_ms` the run's time.
+    pub fn activate(&mut self, started_event_id: EventId, now_ms: u64) -> Result<Vec<Decision>, ReplayError> {
+        if started_event_id < self.last_event_id {
+            let last = self.last_event_id;
+            return Err(ReplayError::BadHistory(format!(
+                "the task was started at event {started_event_id}, but the run has seen event {last} already"
+            )));
+        }
+        // A task that was sent again has boundaries only once it is accepted.
+        self.expected.check_done(started_event_id, "WorkflowTaskStarted")?;
+        self.last_event_id = started_event_id;
+        let now_ms = self.started.filter(|(id, _)| *id == started_event_id).map_or(now_ms, |(_, time_ms)| time_ms);
+        self.advance(started_event_id, now_ms)
+    }
+
+    fn check_done(&mut self, event: &HistoryEvent) -> Result<(), ReplayError> {
+        self.expected.check_done(event.event_id, event.attributes.event_type())
+    }
+
+    fn replay_task(&mut self, started_event_id: EventId) -> Result<(), ReplayError> {
+        if self.activated_at == started_event_id {
+            return Ok(());
+        }
+        match self.started {
+            Some((id, time_ms)) if id == started_event_id => self.advance(id, time_ms).map(drop),
+            _ => {
+                let problem = format!("event {started_event_id}, the start of a completed task, is missing");
+                Err(ReplayError::BadHistory(problem))
+            }
+        }
+    }
+
+    fn advance(&mut self, started_event_id: EventId, now_ms: u64) -> Result<Vec<Decision>, ReplayError> {
+        if self.shared.wake.was_woken_from_outside() {
+            return Err(ReplayError::WokenFromOutside);
+        }
+        self.activated_at = started_event_id;
+        self.started = None;
+        self.shared.state().now_ms = now_ms;
+        for event in &self.inbound {
+            if let EventAttributes::TimerFired(fired) = &event.attributes {
+                self.shared.state().settle_timer(&fired.timer_id);
+            }
+        }
+        self.shared.wake.set_active(true);
+        let outcome = std::mem::take(&mut self.inbound).into_iter().try_for_each(|event| self.deliver(event));
+        self.shared.wake.set_active(false);
+        outcome?;
+        if self.future.is_some() && !self.shared.state().waits() {
+            return Err(ReplayError::Stuck);
+        }
+        let decisions = self.shared.state().take_decisions();
+        self.expected.expect(&decisions);
+        Ok(decisions)
+    }
+
+    fn deliver(&mut self, event: HistoryEvent) -> Result<(), ReplayError> {
+        match event.attributes {
+            EventAttributes::WorkflowExecutionStarted(started) => self.begin(started.input)?,
+            EventAttributes::ActivityTaskCompleted(completed) => {
+                self.resolve(completed.scheduled_event_id, |_| Ok(completed.result))?;
+            }
+            EventAttributes::ActivityTaskFailed(failed) => {
+                let (started, worker) = (failed.started_event_id, failed.worker.identity);
+                self.resolve(failed.scheduled_event_id, |activity| {
+                    Err(activity.failure(
+                        failed.scheduled_event_id,
+                        started,
+                        worker,
+                        failed.retry_state,
+                        failed.failure,
+                    ))
+                })?;
+            }
+            EventAttributes::ActivityTaskTimedOut(late) => {
+                self.resolve(late.scheduled_event_id, |activity| {
+                    let (id, started) = (late.scheduled_event_id, late.started_event_id);
+                    Err(activity.failure(id, started, String::new(), late.retry_state, late.failure))
+                })?;
+            }
+            EventAttributes::TimerFired(fired) => {
+                let waker = self.shared.state().fire_timer(&fired.timer_id);
+                wake(waker);
+            }
+            _ => return Ok(()),
+        }
+        self.poll()
+    }
+
+    fn begin(&mut self, input: Option<Payload>) -> Result<(), ReplayError> {
+        let Some(start) = self.start.take() else {
+            return Err(ReplayError::BadHistory("the run starts twice".to_owned()));
+        };
+        let context = RunContext::new(Arc::clone(&self.shared));
+        self.future = Some(catch(|| start(context, input)).map_err(ReplayError::Panicked)?);
+        // Whatever was noted before is about nothing; the first poll needs no reason.
+        wake(Some(self.shared.wake.waker()));
+        Ok(())
+    }
+
+    fn resolve(
+        &mut self,
+        scheduled_event_id: EventId,
+        outcome: impl FnOnce(&Scheduled) -> ActivityOutcome,
+    ) -> Result<(), ReplayError> {
+        let Some(activity) = self.scheduled.remove(&scheduled_event_id) else {
+            let problem = format!("an activity ended whose start should be event {scheduled_event_id}; it is not");
+            return Err(ReplayError::BadHistory(problem));
+        };
+        let waker = self.shared.state().resolve_activity(&activity.activity_id, outcome(&activity));
+        wake(waker);
+        Ok(())
+    }
+
+    /// Polls the code until it neither ends nor wakes itself.
+    fn poll(&mut self) -> Result<(), ReplayError> {
+        let waker = self.shared.wake.waker();
+        let mut polls = 0;
+        while self.shared.wake.take_woken() {
+            let Some(future) = self.future.as_mut() else { return Ok(()) };
+            polls += 1;
+            if polls > POLLS_MAX {
+                return Err(ReplayError::Spins { polls: POLLS_MAX });
+            }
+            let poll = catch(|| future.as_mut().poll(&mut Context::from_waker(&waker)));
+            match poll.map_err(ReplayError::Panicked)? {
+                Poll::Pending => {}
+                Poll::Ready(outcome) => return self.close(outcome),
+            }
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, outcome: Result<Option<Payload>, Box<Failure>>) -> Result<(), ReplayError> {
+        match outcome {
+            Ok(result) => self.shared.state().close(CompleteWorkflow { result }),
+            Err(failure) => self.shared.state().close(FailWorkflow { failure: (*failure).shortened() }),
+        }
+        let future = self.future.take();
+        catch(|| drop(future)).map_err(ReplayError::Panicked)
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        // The future's destructors are user code: a panic there must not reach whoever drops the run, and there is
+        // nothing left to do about it beyond the panic hook's message.
+        let future = self.future.take();
+        let _ = catch(|| drop(future));
+    }
+}
+
+impl Scheduled {
+    /// The failure as the workflow sees it: the activity's, caused by the last attempt's.
+    fn failure(
+        &self,
+        scheduled_event_id: EventId,
+        started_event_id: EventId,
+        identity: String,
+        retry_state: RetryState,
+        cause: Failure,
+    ) -> Box<Failure> {
+        let info = FailureInfo::Activity(ActivityFailure {
+            scheduled_event_id,
+            started_event_id,
+            activity_type: self.activity_type.clone(),
+            activity_id: self.activity_id.clone(),
+            identity,
+            retry_state,
+        });
+        let message = format!("activity `{}` failed: {}", self.activity_type, cause.message);
+        Box::new(Failure::of(message, info).caused_by(cause))
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}

@@ -1,0 +1,304 @@
+//! Errors: what activities and workflows return, and what a workflow sees of an activity that failed.
+//!
+//! [`ActivityError`] and [`WorkflowError`] take any standard error by `?`, which is why they are none themselves.
+
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tidewright_schemas::limits::PAYLOAD_BYTES_MAX;
+use tidewright_schemas::{ApplicationFailure, Failure, FailureInfo, Payload, RetryState, TimeoutType};
+
+/// What an activity returns.
+pub type ActivityResult<T> = Result<T, ActivityError>;
+/// What a workflow returns.
+pub type WorkflowResult<T> = Result<T, WorkflowError>;
+
+/// `source` of every failure that this SDK raises.
+const SOURCE: &str = "RustSDK";
+
+/// Why an attempt of an activity failed. Retried by the activity's policy unless it says otherwise.
+///
+/// Any standard error becomes one by `?`; its type is then the error's name, its chain of sources is kept.
+pub struct ActivityError {
+    failure: Box<Failure>,
+}
+
+/// Why a workflow failed.
+///
+/// Any standard error becomes one by `?`: a workflow that lets an [`ActivityFailed`] through fails with it.
+pub struct WorkflowError {
+    failure: Box<Failure>,
+}
+
+impl ActivityError {
+    /// A failure of a type that the retry policy is matched against, and a message for people.
+    #[must_use]
+    pub fn new(error_type: impl Into<String>, message: impl fmt::Display) -> Self {
+        Self { failure: application(error_type.into(), message.to_string(), false) }
+    }
+
+    /// A failure that no retry can help.
+    #[must_use]
+    pub fn non_retryable(error_type: impl Into<String>, message: impl fmt::Display) -> Self {
+        Self { failure: application(error_type.into(), message.to_string(), true) }
+    }
+
+    /// Adds something for code to read. Left out if it cannot be serialised or is too large.
+    #[must_use]
+    pub fn details(mut self, details: &(impl Serialize + ?Sized)) -> Self {
+        set_details(&mut self.failure, details);
+        self
+    }
+
+    /// Overrides the policy's delay before the next attempt.
+    #[must_use]
+    pub fn next_retry_delay(mut self, delay: Duration) -> Self {
+        if let FailureInfo::Application(info) = &mut self.failure.info {
+            info.next_retry_delay_ms = Some(millis(delay));
+        }
+        self
+    }
+
+    /// Adds what led to it.
+    #[must_use]
+    pub fn caused_by(mut self, cause: &(dyn Error + 'static)) -> Self {
+        self.failure.cause = Some(failure_of(cause, "Error"));
+        self
+    }
+
+    /// The failure as it goes into history.
+    #[must_use]
+    pub fn into_failure(self) -> Failure {
+        *self.failure
+    }
+
+    /// Its type.
+    #[must_use]
+    pub fn error_type(&self) -> &str {
+        self.failure.error_type()
+    }
+}
+
+impl WorkflowError {
+    /// A failure of a type, and a message for people.
+    #[must_use]
+    pub fn new(error_type: impl Into<String>, message: impl fmt::Display) -> Self {
+        Self { failure: application(error_type.into(), message.to_string(), false) }
+    }
+
+    /// Adds something for code to read. Left out if it cannot be serialised or is too large.
+    #[must_use]
+    pub fn details(mut self, details: &(impl Serialize + ?Sized)) -> Self {
+        set_details(&mut self.failure, details);
+        self
+    }
+
+    /// Adds what led to it.
+    #[must_use]
+    pub fn caused_by(mut self, cause: &(dyn Error + 'static)) -> Self {
+        self.failure.cause = Some(failure_of(cause, "Error"));
+        self
+    }
+
+    /// The failure as it goes into history.
+    #[must_use]
+    pub fn into_failure(self) -> Failure {
+        *self.failure
+    }
+
+    /// Its type.
+    #[must_use]
+    pub fn error_type(&self) -> &str {
+        self.failure.error_type()
+    }
+}
+
+impl<E: Error + 'static> From<E> for ActivityError {
+    fn from(error: E) -> Self {
+        Self { failure: failure_of(&error, short_type_name::<E>()) }
+    }
+}
+
+impl<E: Error + 'static> From<E> for WorkflowError {
+    fn from(error: E) -> Self {
+        Self { failure: failure_of(&error, short_type_name::<E>()) }
+    }
+}
+
+macro_rules! shows_its_failure {
+    ($($name:ident),+) => {
+        $(
+            impl fmt::Display for $name {
+                fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.write_str(&self.failure.message)
+                }
+            }
+
+            impl fmt::Debug for $name {
+                fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    write!(f, "{}({}: {})", stringify!($name), self.failure.error_type(), self.failure.message)
+                }
+            }
+        )+
+    };
+}
+
+shows_its_failure!(ActivityError, WorkflowError, ActivityFailed);
+
+/// An activity failed for good: what its workflow gets instead of a result.
+pub struct ActivityFailed {
+    failure: Box<Failure>,
+}
+
+impl ActivityFailed {
+    pub(crate) fn new(failure: Box<Failure>) -> Self {
+        Self { failure }
+    }
+
+    /// The type of what went wrong, for instance `CardDeclined`; `Timeout` if it took too long.
+    #[must_use]
+    pub fn error_type(&self) -> &str {
+        self.reason().error_type()
+    }
+
+    /// What went wrong, for people.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.reason().message
+    }
+
+    /// What the activity's code said besides, if it did.
+    #[must_use]
+    pub fn details<T: DeserializeOwned>(&self) -> Option<T> {
+        match &self.reason().info {
+            FailureInfo::Application(info) => info.details.as_ref()?.read().ok(),
+            _ => None,
+        }
+    }
+
+    /// Which timeout ran out, if one did.
+    #[must_use]
+    pub fn timeout(&self) -> Option<TimeoutType> {
+        match &self.reason().info {
+            FailureInfo::Timeout(timeout) => Some(timeout.timeout_type),
+            _ => None,
+        }
+    }
+
+    /// Why there was no further attempt.
+    #[must_use]
+    pub fn retry_state(&self) -> Option<RetryState> {
+        match &self.failure.info {
+            FailureInfo::Activity(activity) => Some(activity.retry_state),
+            _ => None,
+        }
+    }
+
+    /// The whole failure, as history has it.
+    #[must_use]
+    pub fn failure(&self) -> &Failure {
+        &self.failure
+    }
+
+    /// The failure of the last attempt.
+    fn reason(&self) -> &Failure {
+        self.failure.cause.as_deref().unwrap_or(&self.failure)
+    }
+}
+
+impl Error for ActivityFailed {}
+
+/// A failure of the user's code.
+pub(crate) fn application(error_type: String, message: String, non_retryable: bool) -> Box<Failure> {
+    let mut failure = Failure::application(error_type, message, non_retryable).shortened();
+    SOURCE.clone_into(&mut failure.source);
+    Box::new(failure)
+}
+
+fn set_details(failure: &mut Failure, details: &(impl Serialize + ?Sized)) {
+    if let FailureInfo::Application(ApplicationFailure { details: slot, .. }) = &mut failure.info {
+        *slot = Payload::new(details).ok().filter(|payload| payload.size() <= PAYLOAD_BYTES_MAX);
+    }
+}
+
+/// An error with its sources as a failure with its causes. The SDK's own failure passes through whole.
+fn failure_of(error: &(dyn Error + 'static), error_type: &str) -> Box<Failure> {
+    /// Beyond this many sources there is nothing to learn.
+    const SOURCES_MAX: usize = 20;
+    if let Some(failed) = error.downcast_ref::<ActivityFailed>() {
+        return failed.failure.clone();
+    }
+    let sources: Vec<_> = std::iter::successors(error.source(), |e| (*e).source()).take(SOURCES_MAX).collect();
+    let cause = sources.into_iter().rev().fold(None, |cause, source| {
+        let mut failure = match source.downcast_ref::<ActivityFailed>() {
+            Some(failed) => failed.failure.clone(),
+            None => application("Error".to_owned(), source.to_string(), false),
+        };
+        failure.cause = failure.cause.or(cause);
+        Some(failure)
+    });
+    let mut failure = application(error_type.to_owned(), error.to_string(), false);
+    failure.cause = cause;
+    failure
+}
+
+/// `std::num::ParseIntError` becomes `ParseIntError`.
+fn short_type_name<E: Any>() -> &'static str {
+    let full = std::any::type_name::<E>();
+    let plain = full.split('<').next().unwrap_or(full);
+    plain.rsplit("::").next().unwrap_or(plain)
+}
+
+/// Milliseconds, rounded up, so that a short timeout does not become none.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the order is void")]
+    struct Void(#[source] std::num::ParseIntError);
+
+    fn parse(text: &str) -> ActivityResult<u64> {
+        Ok(text.parse::<u64>().map_err(Void)?)
+    }
+
+    #[test]
+    fn any_error_becomes_a_failure_with_its_causes() {
+        let failure = parse("x").unwrap_err().into_failure();
+        assert_eq!((failure.error_type(), failure.message.as_str()), ("Void", "the order is void"));
+        assert_eq!(failure.cause.unwrap().message, "invalid digit found in string");
+    }
+
+    #[test]
+    fn an_activity_failure_passes_through_a_workflow_whole() {
+        fn workflow() -> WorkflowResult<()> {
+            let cause = Failure::application("CardDeclined", "no money", true);
+            let failure = Failure::of("activity failed", FailureInfo::Application(ApplicationFailure::default()));
+            Err(ActivityFailed::new(Box::new(failure.caused_by(cause))))?
+        }
+        let failure = workflow().unwrap_err().into_failure();
+        assert_eq!(failure.cause.unwrap().error_type(), "CardDeclined");
+    }
+
+    #[test]
+    fn details_come_back() {
+        let error = ActivityError::non_retryable("CardDeclined", "no").details(&["a", "b"]);
+        let failed = ActivityFailed::new(Box::new(error.into_failure()));
+        assert_eq!(failed.details::<Vec<String>>().unwrap(), ["a", "b"]);
+        assert_eq!(failed.error_type(), "CardDeclined");
+    }
+
+    #[test]
+    fn a_short_timeout_does_not_become_none() {
+        assert_eq!(millis(Duration::from_micros(1)), 1);
+        assert_eq!(millis(Duration::from_secs(1)), 1_000);
+    }
+}

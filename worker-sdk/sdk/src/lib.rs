@@ -1,0 +1,72 @@
+//! Durable workflows and activities on Apache Kafka, in ordinary Rust.
+//!
+//! A workflow is an `async fn` that survives everything: it is advanced by replaying its history. An activity is an
+//! `async` method of a struct that holds what it needs; it does what touches the world. A [`Worker`] runs both, a
+//! [`Client`] starts workflows and awaits their results.
+//!
+//! ```
+//! use tidewright::prelude::*;
+//!
+//! struct Payments;
+//!
+//! #[activities]
+//! impl Payments {
+//!     /// Charges a customer; the attempt may be a repeat, so the gateway is given the idempotency key.
+//!     #[activity(start_to_close = "30s")]
+//!     async fn charge(&self, ctx: &ActivityContext, amount_cents: u64) -> ActivityResult<String> {
+//!         Ok(format!("{}:{amount_cents}", ctx.idempotency_key()))
+//!     }
+//! }
+//!
+//! #[workflow]
+//! async fn order(ctx: &WorkflowContext, amount_cents: u64) -> WorkflowResult<String> {
+//!     let transaction = ctx.activity(Payments::charge, amount_cents).await?;
+//!     ctx.sleep(30.days()).await;
+//!     Ok(transaction)
+//! }
+//! # let _ = order;
+//! ```
+//!
+//! A wrong input does not compile:
+//!
+//! ```compile_fail
+//! # use tidewright::prelude::*;
+//! # struct Payments;
+//! # #[activities]
+//! # impl Payments {
+//! #     #[activity(start_to_close = "30s")]
+//! #     async fn charge(&self, amount_cents: u64) -> ActivityResult<String> { Ok(String::new()) }
+//! # }
+//! # #[workflow]
+//! # async fn order(ctx: &WorkflowContext) -> WorkflowResult<String> {
+//! let transaction = ctx.activity(Payments::charge, "ten").await?;
+//! # Ok(transaction)
+//! # }
+//! ```
+
+mod activity_context;
+mod convert;
+mod definition;
+mod error;
+mod options;
+pub mod prelude;
+mod registry;
+mod worker;
+mod workflow_context;
+
+pub use activity_context::{ActivityContext, ActivityInfo};
+pub use definition::{
+    Activities, ActivityDef, ActivityReturn, ActivityRun, MissingTimeout, WithTimeout, WorkflowDef, WorkflowReturn,
+    WorkflowRun,
+};
+pub use error::{ActivityError, ActivityFailed, ActivityResult, WorkflowError, WorkflowResult};
+pub use futures::{join, select_biased as select, try_join};
+pub use options::{ActivityOptions, Durations, RetryPolicy};
+pub use registry::ActivitySet;
+pub use tidewright_client::{
+    Client, ClientConfig, ConfigError, QueryError, ResultError, StartCall, StartError, WorkflowFailed, WorkflowHandle,
+    WorkflowNamed, WorkflowType,
+};
+pub use tidewright_macros::{activities, workflow};
+pub use worker::{Worker, WorkerError, WorkerOptions};
+pub use workflow_context::{ActivityCall, Sleep, WorkflowContext};

@@ -1,0 +1,136 @@
+//! Runs one attempt of an activity: reads the task, runs the code under its timeout, tells the outcome.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tidewright_replay::{Panic, catch};
+use tidewright_schemas::{
+    ActivityTask, Command, CompleteActivity, FailActivity, Failure, RecordActivityStarted, TimeoutType, WorkerIdentity,
+};
+use tokio::task::JoinHandle;
+
+use super::commands::{Commands, Undeliverable};
+use crate::ActivityContext;
+use crate::error::application;
+use crate::registry::{Attempt, AttemptOutcome, Registry};
+
+/// An activity that runs for longer than this is announced, so that its timeouts watch it (R24).
+const ANNOUNCED_AFTER: Duration = Duration::from_millis(500);
+
+/// What attempts share.
+pub(crate) struct Attempts {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) commands: Commands,
+    pub(crate) worker: WorkerIdentity,
+}
+
+impl Attempts {
+    /// Runs an attempt. `settled` is called once its record needs no redelivery any more: when it is announced, at the
+    /// latest when its outcome is in the log.
+    pub(crate) async fn run(&self, task: ActivityTask, traceparent: Option<String>, settled: impl Fn()) {
+        let traceparent = traceparent.as_deref();
+        let announce = async {
+            tokio::time::sleep(ANNOUNCED_AFTER).await;
+            let started = RecordActivityStarted { token: task.token.clone(), worker: self.worker.clone() };
+            match self.commands.send(&task.workflow_id, &started.into(), traceparent).await {
+                Ok(()) => settled(),
+                Err(error) => tracing::error!(workflow_id = %task.workflow_id, "a start was not announced: {error}"),
+            }
+            std::future::pending::<AttemptOutcome>().await
+        };
+        let outcome = tokio::select! {
+            outcome = self.outcome(&task, traceparent) => outcome,
+            outcome = announce => outcome,
+        };
+        self.tell(&task, outcome, traceparent).await;
+        settled();
+    }
+
+    async fn outcome(&self, task: &ActivityTask, traceparent: Option<&str>) -> AttemptOutcome {
+        let Some(runner) = self.registry.activity(&task.activity_type) else {
+            let known = self.registry.activity_names();
+            let message = format!(
+                "activity type `{}` is not registered with this worker, which knows [{known}]; register it, or let its \
+                 workers listen on another task queue",
+                task.activity_type
+            );
+            return Err(application("ActivityTypeNotRegistered".to_owned(), message, true));
+        };
+        let ctx = ActivityContext::of_task(task, traceparent.map(str::to_owned));
+        // A task of its own: code that blocks its thread holds up neither its announcement nor its timeout.
+        let mut code = Spawned(tokio::spawn(Catching(runner(ctx, task.input.clone()))));
+        let limit = task.start_to_close_timeout_ms.map_or(Duration::MAX, Duration::from_millis);
+        match tokio::time::timeout(limit, &mut code.0).await {
+            Ok(Ok(Ok(outcome))) => outcome,
+            Ok(Ok(Err(panic))) => Err(panicked(task, &panic)),
+            Ok(Err(ended)) => {
+                Err(application("WorkerShutdown".to_owned(), format!("the attempt was ended: {ended}"), false))
+            }
+            Err(_) => {
+                let message = format!("activity `{}` ran longer than {limit:?}", task.activity_type);
+                Err(Box::new(Failure::timeout(TimeoutType::StartToClose, message)))
+            }
+        }
+    }
+
+    /// Sends the outcome. One that the log refuses is replaced by a failure that says so.
+    async fn tell(&self, task: &ActivityTask, outcome: AttemptOutcome, traceparent: Option<&str>) {
+        if let Err(failure) = &outcome {
+            tracing::warn!(
+                workflow_id = %task.workflow_id, run_id = %task.run_id, activity_type = task.activity_type,
+                activity_id = task.activity_id, attempt = task.attempt, error_type = failure.error_type(),
+                "an attempt of an activity failed: {}", failure.message
+            );
+        }
+        let (token, worker) = (task.token.clone(), self.worker.clone());
+        let command = match outcome {
+            Ok(result) => Command::from(CompleteActivity { token, result: Some(result), worker }),
+            Err(failure) => FailActivity { token, failure: failure.shortened(), worker }.into(),
+        };
+        let Err(error) = self.commands.send(&task.workflow_id, &command, traceparent).await else { return };
+        let error_type = match error {
+            Undeliverable::TooLarge(_) => "ResultTooLarge",
+            Undeliverable::Refused(_) => "ResultRefused",
+        };
+        let message = format!("what activity `{}` gave cannot be sent: {error}", task.activity_type);
+        tracing::error!(workflow_id = %task.workflow_id, "{message}");
+        let failure = *application(error_type.to_owned(), message, true);
+        let failed = FailActivity { token: task.token.clone(), failure, worker: self.worker.clone() };
+        if let Err(error) = self.commands.send(&task.workflow_id, &failed.into(), traceparent).await {
+            tracing::error!(workflow_id = %task.workflow_id, "nor can its failure; its timeout will tell: {error}");
+        }
+    }
+}
+
+fn panicked(task: &ActivityTask, panic: &Panic) -> Box<Failure> {
+    let message = format!("activity `{}` panicked: {}", task.activity_type, panic.message);
+    let mut failure = application("Panic".to_owned(), message, false);
+    failure.stack_trace = panic.location.clone();
+    failure
+}
+
+/// Ends the code when whoever waits for it goes.
+struct Spawned<T>(JoinHandle<T>);
+
+impl<T> Drop for Spawned<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// An attempt whose panic comes out as a value.
+struct Catching(Attempt);
+
+impl Future for Catching {
+    type Output = Result<AttemptOutcome, Panic>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match catch(|| self.0.as_mut().poll(cx)) {
+            Ok(poll) => poll.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! The worker: takes tasks of one queue from Kafka, runs them, and tells their workflows.
+//!
+//! It promises: a task's offset is committed only once what became of it is in the log (R24); what may be a repeat is
+//! confirmed before it runs (R25); whatever user code or Kafka do, the worker goes on.
+
+mod activity_loop;
+mod attempt;
+mod cache;
+mod commands;
+mod confirm;
+mod membership;
+mod offsets;
+mod options;
+mod workflow_loop;
+mod workflow_task;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tidewright_client::{Client, ConfigError};
+use tidewright_log::{Admin, LogError, Received, Severity, TopicKind, TopicReport, TopicSpec};
+use tidewright_schemas::WorkerIdentity;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::definition::{Activities, WorkflowDef};
+use crate::registry::Registry;
+use activity_loop::ActivityLoop;
+use attempt::Attempts;
+use commands::Commands;
+use confirm::Confirmations;
+use membership::Membership;
+pub use options::WorkerOptions;
+use workflow_loop::{WorkflowLoop, Workflows};
+
+/// Pause before Kafka is asked again at the worker's start.
+const SETUP_RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// Why a worker does not run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkerError {
+    /// Nothing was registered.
+    #[error("the worker of task queue `{0}` has neither workflows nor activities; register some before it runs")]
+    NothingRegistered(String),
+    /// Something was registered more than once.
+    #[error(
+        "registered more than once: {}; give one of them another name with #[activity(name = \"…\")] or #[workflow(name = \"…\")]",
+        .0.join(", ")
+    )]
+    RegisteredTwice(Vec<String>),
+    /// No task queue was named.
+    #[error("no task queue: set TIDEWRIGHT_TASK_QUEUE, or name it in Worker::new")]
+    NoTaskQueue,
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Kafka refuses what the worker needs.
+    #[error(transparent)]
+    Kafka(#[from] LogError),
+}
+
+/// A worker of one task queue. It is built by what it can run, and then run:
+/// `Worker::new(&client, "orders").workflow(order).activities(Payments { gateway }).run_until(stop).await?`.
+#[must_use = "a worker does nothing unless run"]
+pub struct Worker {
+    client: Client,
+    task_queue: String,
+    registry: Registry,
+    options: WorkerOptions,
+}
+
+impl Worker {
+    /// A worker of a task queue.
+    pub fn new(client: &Client, task_queue: impl Into<String>) -> Self {
+        let (registry, options) = (Registry::default(), WorkerOptions::default());
+        Self { client: client.clone(), task_queue: task_queue.into(), registry, options }
+    }
+
+    /// A worker of the task queue that `TIDEWRIGHT_TASK_QUEUE` names, with [`WorkerOptions::from_env`].
+    pub fn from_env(client: &Client) -> Result<Self, WorkerError> {
+        let named = client.config().task_queue.clone();
+        let task_queue =
+            named.or_else(|| std::env::var("TIDEWRIGHT_TASK_QUEUE").ok().filter(|queue| !queue.is_empty()));
+        let worker = Self::new(client, task_queue.ok_or(WorkerError::NoTaskQueue)?);
+        Ok(worker.options(WorkerOptions::from_env()?))
+    }
+
+    /// Registers a workflow.
+    pub fn workflow<I, O>(mut self, workflow: WorkflowDef<I, O>) -> Self
+    where
+        I: DeserializeOwned + Send + 'static,
+        O: Serialize + 'static,
+    {
+        self.registry.add_workflow(workflow);
+        self
+    }
+
+    /// Registers the activities of a struct.
+    pub fn activities(mut self, activities: impl Activities) -> Self {
+        self.registry.add_activities(activities);
+        self
+    }
+
+    /// How it works.
+    pub fn options(mut self, options: WorkerOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Runs until the process is told to stop (SIGINT or SIGTERM).
+    pub async fn run(self) -> Result<(), WorkerError> {
+        self.run_until(shutdown_signal()).await
+    }
+
+    /// Runs until `stop` resolves. Then it takes no more tasks, gives those that run time to end, and leaves its groups.
+    pub async fn run_until<F: Future>(self, stop: F) -> Result<(), WorkerError> {
+        if !self.registry.registered_twice().is_empty() {
+            return Err(WorkerError::RegisteredTwice(self.registry.registered_twice().to_vec()));
+        }
+        if !self.registry.has_workflows() && !self.registry.has_activities() {
+            return Err(WorkerError::NothingRegistered(self.task_queue));
+        }
+        let mut stop = std::pin::pin!(stop);
+        tokio::select! {
+            ready = self.prepare_topics() => ready?,
+            _ = &mut stop => return Ok(()),
+        }
+        let stopping = CancellationToken::new();
+        let mut loops = self.start(&stopping)?;
+        tokio::select! {
+            _ = stop => {}
+            // A loop ends only if it is told to, or by a defect of its own.
+            Some(Err(error)) = loops.join_next() => tracing::error!("the worker stops: {error}"),
+        }
+        tracing::info!(task_queue = self.task_queue, "the worker stops: running tasks are given time to end");
+        stopping.cancel();
+        while let Some(ended) = loops.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!("a part of the worker failed while it stopped: {error}");
+            }
+        }
+        Ok(())
+    }
+
+    fn start(&self, stop: &CancellationToken) -> Result<JoinSet<()>, WorkerError> {
+        let (client, options) = (&self.client, &self.options);
+        let (kafka, topics) = (&client.config().kafka, client.topics());
+        let incarnation = Uuid::new_v4().to_string();
+        let worker = WorkerIdentity { identity: client.config().identity.clone(), incarnation };
+        let commands = Commands::new(client.producer().clone(), topics.commands());
+        // A worker without any workflow leaves workflow tasks to those that have some; likewise for activities.
+        let registry = Arc::new(self.registry.clone());
+        let workflows = Workflows {
+            registry: Arc::clone(&registry),
+            history: client.history_pages(),
+            commands: commands.clone(),
+            worker: worker.clone(),
+        };
+        let confirmations = Confirmations { client: client.clone(), worker: worker.clone() };
+        let attempts = Attempts { registry, commands, worker };
+        let mut loops = JoinSet::new();
+        if self.registry.has_workflows() {
+            let membership = Membership::join(kafka, &topics.workflow_tasks(&self.task_queue))?;
+            let (slots, cached) = (options.max_concurrent_workflow_tasks, options.max_cached_runs);
+            let workflow_loop = WorkflowLoop::new(membership, Arc::new(workflows), slots, cached);
+            loops.spawn(workflow_loop.run(stop.clone(), options.shutdown_grace));
+        }
+        if self.registry.has_activities() {
+            let membership = Membership::join(kafka, &topics.activity_tasks(&self.task_queue))?;
+            let (attempts, confirmations) = (Arc::new(attempts), Arc::new(confirmations));
+            let slots = options.max_concurrent_activities;
+            let activity_loop = ActivityLoop::new(membership, attempts, confirmations, slots);
+            loops.spawn(activity_loop.run(stop.clone(), options.shutdown_grace));
+        }
+        let (namespace, queue) = (topics.namespace(), &self.task_queue);
+        tracing::info!(
+            namespace,
+            task_queue = queue,
+            workflows = self.registry.workflow_names(),
+            activities = self.registry.activity_names(),
+            "the worker runs"
+        );
+        Ok(loops)
+    }
+
+    /// Makes the task topics if they are not there. A worker that may not make them waits for someone who does.
+    async fn prepare_topics(&self) -> Result<(), WorkerError> {
+        let admin = Admin::new(&self.client.config().kafka)?;
+        let topics = self.client.topics();
+        let partitions = self.options.task_topic_partitions;
+        let names = [topics.workflow_tasks(&self.task_queue), topics.activity_tasks(&self.task_queue)];
+        let wanted = names.map(|name| TopicSpec::new(name, TopicKind::Tasks, partitions));
+        loop {
+            match admin.ensure_topics(&wanted).await {
+                Ok(report) => {
+                    tell(&report);
+                    return Ok(());
+                }
+                Err(error @ LogError::Config(_)) => return Err(error.into()),
+                Err(error) => {
+                    tracing::warn!("the worker's topics cannot be looked up yet: {error}");
+                    tokio::time::sleep(SETUP_RETRY_DELAY).await;
+                }
+            }
+        }
+    }
+}
+
+fn tell(report: &TopicReport) {
+    for topic in &report.missing {
+        tracing::warn!(topic = topic.name, "a task topic is missing and will be waited for: {}", topic.reason);
+    }
+    for difference in report.differences.iter().filter(|difference| difference.severity != Severity::Harmless) {
+        tracing::warn!("{difference}");
+    }
+}
+
+/// Resolves when the process is told to stop.
+async fn shutdown_signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = tokio::signal::ctrl_c() => {}
+                }
+                return;
+            }
+            Err(error) => tracing::warn!("SIGTERM cannot be listened for: {error}"),
+        }
+    }
+    if let Err(error) = tokio::signal::ctrl_c().await {
+        tracing::warn!("Ctrl-C cannot be listened for, so the worker runs until it is killed: {error}");
+        std::future::pending::<()>().await;
+    }
+}
+
+/// A header as text.
+fn text_header(record: &Received, name: &str) -> Option<String> {
+    record.header(name).and_then(|value| std::str::from_utf8(value).ok()).map(str::to_owned)
+}

@@ -1,0 +1,88 @@
+//! How a worker works.
+
+use std::time::Duration;
+
+use tidewright_client::ConfigError;
+
+/// How a worker works. [`Self::from_env`] reads the environment; every field can also be set by code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerOptions {
+    /// How many activities run at the same time. Default: 100.
+    pub max_concurrent_activities: usize,
+    /// How many workflow tasks are worked on at the same time. Default: 100.
+    pub max_concurrent_workflow_tasks: usize,
+    /// How many runs are kept in memory between their tasks. Default: 1,000.
+    pub max_cached_runs: usize,
+    /// How long running activities have to end when the worker stops. Default: 10 s.
+    pub shutdown_grace: Duration,
+    /// How many partitions the task topics get if this worker is the first to need them: with the slots they set how
+    /// far a queue can be spread. Default: 8.
+    pub task_topic_partitions: u32,
+}
+
+impl Default for WorkerOptions {
+    fn default() -> Self {
+        Self {
+            max_concurrent_activities: 100,
+            max_concurrent_workflow_tasks: 100,
+            max_cached_runs: 1_000,
+            shutdown_grace: Duration::from_secs(10),
+            task_topic_partitions: 8,
+        }
+    }
+}
+
+impl WorkerOptions {
+    /// Reads `TIDEWRIGHT_MAX_CONCURRENT_ACTIVITIES`, `TIDEWRIGHT_MAX_CONCURRENT_WORKFLOW_TASKS`,
+    /// `TIDEWRIGHT_MAX_CACHED_RUNS`, `TIDEWRIGHT_SHUTDOWN_GRACE_MS` and `TIDEWRIGHT_TASK_TOPIC_PARTITIONS`.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::from_variables(|name| std::env::var(name).ok())
+    }
+
+    fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let number = |name: &str, least: u64, default: u64| match variable(name).filter(|value| !value.is_empty()) {
+            None => Ok(default),
+            Some(value) => value.parse().ok().filter(|number| *number >= least).ok_or_else(|| {
+                let (name, problem) = (name.to_owned(), format!("not a number of at least {least}"));
+                ConfigError::Variable { name, value, problem }
+            }),
+        };
+        let count = |name: &str, least: u64, default: usize| {
+            number(name, least, default as u64).map(|count| usize::try_from(count).unwrap_or(usize::MAX))
+        };
+        let default = Self::default();
+        let grace_ms = u64::try_from(default.shutdown_grace.as_millis()).unwrap_or(u64::MAX);
+        let partitions = number("TIDEWRIGHT_TASK_TOPIC_PARTITIONS", 1, u64::from(default.task_topic_partitions))?;
+        Ok(Self {
+            max_concurrent_activities: count(
+                "TIDEWRIGHT_MAX_CONCURRENT_ACTIVITIES",
+                1,
+                default.max_concurrent_activities,
+            )?,
+            max_concurrent_workflow_tasks: count(
+                "TIDEWRIGHT_MAX_CONCURRENT_WORKFLOW_TASKS",
+                1,
+                default.max_concurrent_workflow_tasks,
+            )?,
+            max_cached_runs: count("TIDEWRIGHT_MAX_CACHED_RUNS", 0, default.max_cached_runs)?,
+            shutdown_grace: Duration::from_millis(number("TIDEWRIGHT_SHUTDOWN_GRACE_MS", 0, grace_ms)?),
+            task_topic_partitions: u32::try_from(partitions).unwrap_or(u32::MAX),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_is_read_and_nonsense_is_named() {
+        let set = |name: &str| (name == "TIDEWRIGHT_MAX_CACHED_RUNS").then(|| "7".to_owned());
+        let expected = WorkerOptions { max_cached_runs: 7, ..WorkerOptions::default() };
+        assert_eq!(WorkerOptions::from_variables(set).unwrap(), expected);
+        let wrong = |name: &str| (name == "TIDEWRIGHT_MAX_CONCURRENT_ACTIVITIES").then(|| "0".to_owned());
+        let error = WorkerOptions::from_variables(wrong).unwrap_err().to_string();
+        assert!(error.contains("TIDEWRIGHT_MAX_CONCURRENT_ACTIVITIES") && error.contains("`0`"), "{error}");
+    }
+}

@@ -1,0 +1,176 @@
+//! Advances one run by one workflow task: a task and perhaps a cached run in, a command and perhaps a run to cache out.
+
+use tidewright_client::{HistoryPages, HistoryRange};
+use tidewright_replay::{ReplayError, Run, RunInfo, WorkflowStart};
+use tidewright_schemas::limits::{COMMAND_BYTES_MAX, DECISIONS_MAX};
+use tidewright_schemas::{
+    Command, CompleteWorkflowTask, Decision, FailWorkflowTask, Failure, WorkerIdentity, WorkflowTask,
+    WorkflowTaskFailedCause,
+};
+use uuid::Uuid;
+
+use super::cache::CachedRun;
+use crate::error::application;
+use crate::registry::Registry;
+
+/// What became of a task.
+pub(crate) struct Advanced {
+    pub(crate) command: Command,
+    pub(crate) cached: Option<CachedRun>,
+}
+
+/// Why a task could not be completed.
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error(
+        "workflow type `{0}` is not registered with this worker, which knows [{1}]; register it, or let its workers \
+         listen on another task queue"
+    )]
+    NotRegistered(String, String),
+    #[error("the history that the task builds on is not available: {0}")]
+    HistoryUnavailable(String),
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    #[error("the workflow asks for {0} things at once, and at most {DECISIONS_MAX} are allowed; do it in portions")]
+    TooManyDecisions(usize),
+    #[error(
+        "the completion takes {0} bytes, and at most {COMMAND_BYTES_MAX} are allowed; pass references to large data"
+    )]
+    TooLarge(usize),
+}
+
+impl Problem {
+    fn cause(&self) -> WorkflowTaskFailedCause {
+        match self {
+            Self::NotRegistered(..) => WorkflowTaskFailedCause::WorkflowTypeNotRegistered,
+            Self::HistoryUnavailable(_) | Self::Replay(ReplayError::BadHistory(_)) => {
+                WorkflowTaskFailedCause::HistoryUnavailable
+            }
+            Self::Replay(ReplayError::NonDeterministic { .. }) => WorkflowTaskFailedCause::NonDeterministicError,
+            Self::Replay(_) => WorkflowTaskFailedCause::WorkflowWorkerUnhandledFailure,
+            Self::TooManyDecisions(_) | Self::TooLarge(_) => WorkflowTaskFailedCause::CompletionTooLarge,
+        }
+    }
+
+    fn error_type(&self) -> String {
+        match self {
+            Self::Replay(ReplayError::Panicked(_)) => "Panic".to_owned(),
+            other => format!("{:?}", other.cause()),
+        }
+    }
+}
+
+/// Advances runs.
+pub(crate) struct Advancer<'a> {
+    pub(crate) registry: &'a Registry,
+    pub(crate) history: &'a HistoryPages,
+    pub(crate) worker: &'a WorkerIdentity,
+}
+
+impl Advancer<'_> {
+    /// Advances a run. A cached run that does not fit is thrown away.
+    pub(crate) async fn advance(&self, task: &WorkflowTask, cached: Option<CachedRun>) -> Advanced {
+        match self.decide(task, cached).await {
+            Ok(advanced) => advanced,
+            Err(problem) => {
+                tracing::error!(
+                    workflow_id = %task.workflow_id, run_id = %task.run_id, workflow_type = task.workflow_type,
+                    attempt = task.attempt, cause = ?problem.cause(),
+                    "a workflow task failed and will be tried again: {problem}"
+                );
+                Advanced { command: self.failed(task, &problem).into(), cached: None }
+            }
+        }
+    }
+
+    /// The answer in place of a completion that the log refuses: beyond what any command may take, for its size.
+    pub(crate) fn refused(&self, task: &WorkflowTask, message: &str) -> FailWorkflowTask {
+        let cause = WorkflowTaskFailedCause::CompletionTooLarge;
+        let failure = *application(format!("{cause:?}"), message.to_owned(), false);
+        FailWorkflowTask { token: task.token.clone(), cause, failure, worker: self.worker.clone() }
+    }
+
+    fn failed(&self, task: &WorkflowTask, problem: &Problem) -> FailWorkflowTask {
+        let failure: Failure = *application(problem.error_type(), problem.to_string(), false);
+        FailWorkflowTask { token: task.token.clone(), cause: problem.cause(), failure, worker: self.worker.clone() }
+    }
+
+    async fn decide(&self, task: &WorkflowTask, cached: Option<CachedRun>) -> Result<Advanced, Problem> {
+        let known = cached.filter(|cached| cached.fits(task)).map(|cached| cached.run);
+        let (run, decisions) = match known.map(|run| go_on(run, task)) {
+            // A cached run that the task's events do not reach is no better than none.
+            None | Some(Err(ReplayError::BadHistory(_))) => self.replay(task).await?,
+            Some(outcome) => outcome?,
+        };
+        if decisions.len() > DECISIONS_MAX {
+            return Err(Problem::TooManyDecisions(decisions.len()));
+        }
+        let completion_id = Uuid::new_v4().to_string();
+        let cached = (!run.is_closed()).then(|| CachedRun {
+            run,
+            completion_id: completion_id.clone(),
+            started_event_id: task.started_event_id,
+            token: task.token.clone(),
+        });
+        let (token, worker) = (task.token.clone(), self.worker.clone());
+        let command = Command::from(CompleteWorkflowTask { token, completion_id, decisions, worker });
+        match serde_json::to_vec(&command).map_or(usize::MAX, |value| value.len()) {
+            bytes if bytes > COMMAND_BYTES_MAX => Err(Problem::TooLarge(bytes)),
+            _ => Ok(Advanced { command, cached }),
+        }
+    }
+
+    /// Replays the whole history.
+    async fn replay(&self, task: &WorkflowTask) -> Result<(Run, Vec<Decision>), Problem> {
+        let start = self.start_of(task)?;
+        let info = RunInfo {
+            namespace: task.namespace.clone(),
+            workflow_id: task.workflow_id.clone(),
+            run_id: task.run_id.clone(),
+            workflow_type: task.workflow_type.clone(),
+        };
+        let mut run = Run::new(info, start);
+        if let Some(mut pages) = self.pages_before(task)? {
+            while let Some(events) = pages.next().await.map_err(|e| Problem::HistoryUnavailable(e.to_string()))? {
+                for event in &events {
+                    run.apply(event)?;
+                }
+            }
+        }
+        Ok(go_on(run, task)?)
+    }
+
+    fn start_of(&self, task: &WorkflowTask) -> Result<WorkflowStart, Problem> {
+        self.registry
+            .workflow(&task.workflow_type)
+            .ok_or_else(|| Problem::NotRegistered(task.workflow_type.clone(), self.registry.workflow_names()))
+    }
+
+    /// The part of the history that the task does not carry, page by page.
+    fn pages_before<'t>(&self, task: &'t WorkflowTask) -> Result<Option<HistoryRange<'t>>, Problem> {
+        let carried_from = task.events.first().map_or(task.scheduled_event_id, |event| event.event_id);
+        if carried_from <= 1 {
+            return Ok(None);
+        }
+        let Some(url) = &task.history_url else {
+            let problem = format!("the task begins at event {carried_from} and names no history_url");
+            return Err(Problem::HistoryUnavailable(problem));
+        };
+        Ok(Some(self.history.range(url, 1, carried_from)))
+    }
+}
+
+fn go_on(mut run: Run, task: &WorkflowTask) -> Result<(Run, Vec<Decision>), ReplayError> {
+    for event in &task.events {
+        run.apply(event)?;
+    }
+    let seen = run.last_event_id();
+    // Up to its own boundaries, which a task that was sent again does not have yet.
+    if seen != task.started_event_id && seen + 1 != task.scheduled_event_id {
+        let (scheduled, started) = (task.scheduled_event_id, task.started_event_id);
+        let problem = format!("it ends at event {seen}, but the task is that of events {scheduled} and {started}");
+        return Err(ReplayError::BadHistory(problem));
+    }
+    let decisions = run.activate(task.started_event_id, task.started_time_ms)?;
+    Ok((run, decisions))
+}
