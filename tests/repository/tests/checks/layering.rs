@@ -25,6 +25,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "tidewright",
         &["tidewright-client", "tidewright-log", "tidewright-macros", "tidewright-replay", "tidewright-schemas"],
     ),
+    ("bench", &["tidewright", "tidewright-log"]),
     ("checkout", &["tidewright"]),
     ("order-fulfilment", &["tidewright"]),
     (

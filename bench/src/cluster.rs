@@ -1,0 +1,190 @@
+//! The processes of a benchmark, all of which end with it.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use tidewright::{Client, ClientConfig};
+use tidewright_log::Admin;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
+
+use crate::job::TASK_QUEUE;
+use crate::options::RunOptions;
+use crate::programs;
+use crate::usage::Usage;
+
+/// How long a process has for becoming ready.
+const START_PATIENCE: Duration = Duration::from_secs(60);
+/// How much of each log is shown when something fails.
+const LOG_LINES_SHOWN: usize = 30;
+
+/// Broker, engine and worker.
+pub(crate) struct Cluster {
+    /// None on a Kafka that was there.
+    broker: Option<Child>,
+    engine: Child,
+    worker: Child,
+    client: ClientConfig,
+    directory: tempfile::TempDir,
+}
+
+/// What each process has used.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Usages {
+    pub(crate) broker: Usage,
+    pub(crate) engine: Usage,
+    pub(crate) worker: Usage,
+    pub(crate) load: Usage,
+}
+
+impl Usages {
+    pub(crate) fn since(&self, before: &Self) -> Self {
+        Self {
+            broker: self.broker.since(&before.broker),
+            engine: self.engine.since(&before.engine),
+            worker: self.worker.since(&before.worker),
+            load: self.load.since(&before.load),
+        }
+    }
+}
+
+impl Cluster {
+    /// Starts them, under topics of their own.
+    pub(crate) async fn start(options: &RunOptions) -> anyhow::Result<Self> {
+        let tidewright = programs::tidewright()?;
+        let directory = tempfile::tempdir()?;
+        let mut client = ClientConfig::from_env();
+        client.topic_prefix = format!("bench-{:08x}.", rand::random::<u32>());
+        let mut broker = None;
+        match &options.brokers {
+            Some(brokers) => client.kafka.brokers.clone_from(brokers),
+            None => {
+                let (process, address) = start_broker(&tidewright, directory.path()).await?;
+                broker = Some(process);
+                client.kafka.brokers = address;
+            }
+        }
+        let (engine, http_url) = start_engine(&tidewright, &client, directory.path()).await?;
+        client.http_url = Some(http_url);
+        let worker = start_worker(&client, directory.path())?;
+        Ok(Self { broker, engine, worker, client, directory })
+    }
+
+    /// A client of the engine.
+    pub(crate) fn client(&self) -> anyhow::Result<Client> {
+        Ok(Client::new(self.client.clone())?)
+    }
+
+    /// Which kind of broker it is.
+    pub(crate) fn broker(&self) -> &'static str {
+        if self.broker.is_some() { "embedded" } else { "kafka" }
+    }
+
+    /// What the processes have used so far, this one included.
+    pub(crate) fn usage(&self) -> Usages {
+        let of = |process: &Child| process.id().map(Usage::of).unwrap_or_default();
+        Usages {
+            broker: self.broker.as_ref().map(of).unwrap_or_default(),
+            engine: of(&self.engine),
+            worker: of(&self.worker),
+            load: Usage::of(std::process::id()),
+        }
+    }
+
+    /// The ends of the processes' logs.
+    pub(crate) fn logs(&self) -> String {
+        let end = |name: &str| {
+            let log = std::fs::read_to_string(self.directory.path().join(name)).unwrap_or_default();
+            let lines: Vec<_> = log.lines().collect();
+            format!("{name}:\n{}\n", lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n"))
+        };
+        ["broker.log", "engine.log", "worker.log"].map(end).concat()
+    }
+
+    /// Ends the processes, whose data nobody wants, and deletes what they made on a Kafka that stays.
+    pub(crate) async fn stop(mut self) {
+        for process in [Some(&mut self.worker), Some(&mut self.engine), self.broker.as_mut()].into_iter().flatten() {
+            if let Err(error) = process.kill().await {
+                eprintln!("a process of the benchmark cannot be ended: {error}");
+            }
+        }
+        if self.broker.is_none()
+            && let Err(error) = self.delete_topics().await
+        {
+            eprintln!("the topics {}* stay: {error:#}", self.client.topic_prefix);
+        }
+    }
+
+    async fn delete_topics(&self) -> anyhow::Result<()> {
+        let client = self.client()?;
+        let topics = client.topics();
+        let (workflow_tasks, activity_tasks) = (topics.workflow_tasks(TASK_QUEUE), topics.activity_tasks(TASK_QUEUE));
+        let (commands, history, replies) = (topics.commands(), topics.history(), topics.replies());
+        let (dead_letters, cluster) = (topics.dead_letters(), topics.cluster());
+        let names = [&workflow_tasks, &activity_tasks, &commands, &history, &replies, &dead_letters, &cluster];
+        Ok(Admin::new(&self.client.kafka)?.delete_topics(&names.map(String::as_str)).await?)
+    }
+}
+
+async fn start_broker(tidewright: &Path, directory: &Path) -> anyhow::Result<(Child, String)> {
+    let mut command = Command::new(tidewright);
+    command.args(["broker", "--port", "0", "--data-dir"]).arg(directory.join("broker"));
+    let (process, ready) = start_and_wait(command, directory, "broker").await?;
+    let address = ready["kafka"].as_str().context("the broker's ready line has no `kafka`")?.to_owned();
+    Ok((process, address))
+}
+
+async fn start_engine(tidewright: &Path, client: &ClientConfig, directory: &Path) -> anyhow::Result<(Child, String)> {
+    let secret = directory.join("secret");
+    std::fs::write(&secret, format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>()))?;
+    let mut command = Command::new(tidewright);
+    command
+        .args(["serve", "--http-listen", "127.0.0.1:0", "--brokers", &client.kafka.brokers])
+        .args(["--topic-prefix", &client.topic_prefix, "--namespace", &client.namespace])
+        .arg("--secret-file")
+        .arg(secret)
+        .arg("--state-dir")
+        .arg(directory.join("state"));
+    let (process, ready) = start_and_wait(command, directory, "engine").await?;
+    let http_url = ready["http"].as_str().context("the engine's ready line has no `http`")?.to_owned();
+    Ok((process, http_url))
+}
+
+fn start_worker(client: &ClientConfig, directory: &Path) -> anyhow::Result<Child> {
+    let mut command = Command::new(programs::own()?);
+    command
+        .arg("worker")
+        .stdout(Stdio::null())
+        .env("TIDEWRIGHT_BROKERS", &client.kafka.brokers)
+        .env("TIDEWRIGHT_TOPIC_PREFIX", &client.topic_prefix)
+        .env("TIDEWRIGHT_NAMESPACE", &client.namespace);
+    start(command, directory, "worker")
+}
+
+fn start(mut command: Command, directory: &Path, name: &str) -> anyhow::Result<Child> {
+    let log = std::fs::File::create(directory.join(format!("{name}.log")))?;
+    command.stdin(Stdio::null()).stderr(log).kill_on_drop(true);
+    command.spawn().with_context(|| format!("the {name} cannot be started"))
+}
+
+/// Starts a process that says in one line of JSON that it is ready.
+async fn start_and_wait(
+    mut command: Command,
+    directory: &Path,
+    name: &str,
+) -> anyhow::Result<(Child, serde_json::Value)> {
+    command.stdout(Stdio::piped());
+    let mut process = start(command, directory, name)?;
+    let stdout: ChildStdout = process.stdout.take().with_context(|| format!("the {name} has no output"))?;
+    let mut lines = BufReader::new(stdout).lines();
+    let line = tokio::time::timeout(START_PATIENCE, lines.next_line())
+        .await
+        .with_context(|| format!("the {name} is not ready after {START_PATIENCE:?}"))??;
+    let Some(line) = line else {
+        bail!("the {name} ended:\n{}", std::fs::read_to_string(directory.join(format!("{name}.log")))?);
+    };
+    let ready = serde_json::from_str(&line).with_context(|| format!("not a ready line: {line}"))?;
+    Ok((process, ready))
+}

@@ -1,0 +1,65 @@
+//! Benchmarks of the whole system: a broker (embedded, or any Kafka), an engine, a worker and a load, each a process.
+//!
+//! This program is the load. It starts itself again as the worker and the `tidewright` program that lies beside it as
+//! engine and broker; under `cargo run` it builds that one first. Each result is one JSON object on stdout and one line
+//! of a table on stderr. Exit code 1 if any workflow went wrong.
+
+mod cluster;
+mod job;
+mod load;
+mod options;
+mod programs;
+mod report;
+mod usage;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+
+use cluster::Cluster;
+use load::Workload;
+use options::{Command, Options, RunOptions};
+use report::{Measured, Table};
+
+/// Until when the first workflow must be done: the engine has its partitions by then, the worker its own.
+const FIRST_PATIENCE: Duration = Duration::from_secs(120);
+
+#[tokio::main]
+async fn main() -> anyhow::Result<ExitCode> {
+    match Options::parse().command {
+        Command::Seq { steps, run } => benchmark(Workload::seq(steps), &run).await,
+        Command::Throughput { steps, clients, run } => benchmark(Workload::throughput(steps, clients), &run).await,
+        Command::Worker => job::work().await.map(|()| ExitCode::SUCCESS),
+    }
+}
+
+async fn benchmark(workload: Workload, run: &RunOptions) -> anyhow::Result<ExitCode> {
+    let cluster = Cluster::start(run).await?;
+    let outcome = measure(&cluster, workload, run).await;
+    if outcome.is_err() {
+        eprintln!("{}", cluster.logs());
+    }
+    cluster.stop().await;
+    let measured = outcome?;
+    println!("{}", serde_json::to_string(&measured)?);
+    let mut table = Table::default();
+    table.add(&measured);
+    eprint!("{table}");
+    Ok(if measured.errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Warms up, then measures.
+async fn measure(cluster: &Cluster, workload: Workload, run: &RunOptions) -> anyhow::Result<Measured> {
+    let client = cluster.client()?;
+    let first = load::run_one(&client, workload.steps);
+    tokio::time::timeout(FIRST_PATIENCE, first)
+        .await
+        .with_context(|| format!("the first workflow is not done after {FIRST_PATIENCE:?}"))??;
+    load::run(&client, workload, run.warm_up()).await;
+    let before = cluster.usage();
+    let loaded = load::run(&client, workload, run.length()).await;
+    let usage = cluster.usage().since(&before);
+    Ok(Measured::new(workload, cluster.broker(), &loaded, &usage))
+}
