@@ -145,9 +145,8 @@ impl Partition {
             batch.max_timestamp = now_ms;
         }
         let segment = self.segment_for(batch.bytes, rules.segment_bytes, &producers)?;
-        segment.append(&batch, &placed.freeze())?;
+        segment.append(&batch, &placed.freeze(), &self.end)?;
         producers.note(&batch);
-        self.end.store(batch.last_offset() + 1, Ordering::Release);
         drop(producers);
         self.waiters.wake();
         Ok(Appended { base_offset, log_append_time_ms: stamped })
@@ -202,10 +201,11 @@ impl Partition {
     }
 
     pub(crate) fn plan_read(&self, offset: i64, bytes_max: usize, at_least_one: bool) -> ReadPlan {
+        // The list before the start: where the start has moved and the list has not, the list still holds what is asked for.
+        let segments = self.segments();
         if offset < self.start() || offset > self.end() {
             return ReadPlan::OutOfRange;
         }
-        let segments = self.segments();
         let after = segments.partition_point(|segment| segment.base_offset <= offset);
         let plan = after.checked_sub(1).and_then(|at| segments[at].plan_read(offset, bytes_max, at_least_one));
         plan.map_or(ReadPlan::AtEnd, ReadPlan::Ready)

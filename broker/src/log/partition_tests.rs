@@ -47,6 +47,40 @@ fn segments_roll_and_everything_is_read_also_after_a_restart() {
     assert_eq!(append(&partition, None, b"x").unwrap().base_offset, 40);
 }
 
+/// What a read gives lies below the end that is answered with it, and the end of what it gives can be read from next.
+#[test]
+fn no_reader_sees_beyond_the_end() {
+    let partition = Partition::in_memory(10);
+    let appends = 20_000;
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut at = 0;
+                while at < appends * 2 {
+                    match partition.plan_read(at, 1 << 20, true) {
+                        ReadPlan::AtEnd => std::thread::yield_now(),
+                        ReadPlan::OutOfRange => panic!("offset {at} followed what was read, and is out of range"),
+                        ReadPlan::Ready(read) => {
+                            let end = partition.end();
+                            let bytes = read.run().unwrap();
+                            let mut rest = &bytes[..];
+                            while !rest.is_empty() {
+                                let batch = Batch::parse(rest).unwrap();
+                                at = batch.last_offset() + 1;
+                                rest = &rest[batch.bytes..];
+                            }
+                            assert!(at <= end, "read up to {at} where the log ended at {end}");
+                        }
+                    }
+                }
+            });
+        }
+        for _ in 0..appends {
+            append(&partition, None, b"value").unwrap();
+        }
+    });
+}
+
 #[test]
 fn any_torn_end_is_cut_back_to_a_whole_batch() {
     let directory = tempfile::tempdir().unwrap();

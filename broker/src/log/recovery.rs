@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use super::files;
 use super::index::SealedIndex;
@@ -105,13 +106,14 @@ fn read(
 
 /// Publishes every whole batch in order. Returns where and why it stopped early.
 fn replay(segment: &Segment, size: u64, producers: &mut Producers) -> Option<(u64, ScanFault)> {
+    let end = AtomicI64::new(segment.base_offset);
     let mut scan = Scan::new(&segment.store, 0, size);
     loop {
         let position = scan.position;
         match scan.next_batch() {
             Ok(None) => return None,
             Ok(Some((batch, _))) if batch.base_offset >= segment.next_offset() => {
-                segment.publish(&batch);
+                segment.publish(&batch, &end);
                 producers.note(&batch);
             }
             Ok(Some(_)) => {

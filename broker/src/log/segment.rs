@@ -2,6 +2,7 @@
 //! and hold no lock while they read.
 
 use std::io;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -62,20 +63,22 @@ impl Segment {
     }
 
     /// Writes a batch behind the last one and publishes it; a failed write leaves the segment as it was.
-    pub(crate) fn append(&self, batch: &Batch, bytes: &Bytes) -> io::Result<()> {
+    pub(crate) fn append(&self, batch: &Batch, bytes: &Bytes, end: &AtomicI64) -> io::Result<()> {
         self.store.write(self.size(), bytes)?;
-        self.publish(batch);
+        self.publish(batch, end);
         Ok(())
     }
 
-    /// Lets readers see a batch that stands in the store behind the published ones.
-    pub(crate) fn publish(&self, batch: &Batch) {
+    /// Lets readers see a batch that stands in the store behind the published ones, and moves the log's end. Both happen
+    /// under the lock under which readers look, so that nobody is given what lies beyond the end.
+    pub(crate) fn publish(&self, batch: &Batch, end: &AtomicI64) {
         let mut published = sync::lock(&self.published);
         let (position, max_timestamp) = (published.size, published.max_timestamp);
         published.index.note(batch, position, max_timestamp);
         published.size += batch.bytes as u64;
         published.next_offset = batch.last_offset() + 1;
         published.max_timestamp = max_timestamp.max(batch.max_timestamp);
+        end.store(published.next_offset, Ordering::Release);
     }
 
     /// Prepares to read the batches from the one that holds `offset` on; `None` if there is none yet.
@@ -211,7 +214,7 @@ mod tests {
             let at = 1_000 + n as i64;
             let mut bytes = BytesMut::from(&testing::batch(None, &[(at, value), (at, value)])[..]);
             batch::place(&mut bytes, segment.next_offset());
-            segment.append(&Batch::parse(&bytes).unwrap(), &bytes.freeze()).unwrap();
+            segment.append(&Batch::parse(&bytes).unwrap(), &bytes.freeze(), &AtomicI64::new(0)).unwrap();
         }
         segment
     }
