@@ -65,7 +65,10 @@ impl Cluster {
             None => {
                 let id = new_cluster_id();
                 let entry = Entry::ClusterId(id.clone());
-                journal.append(&[entry]).map_err(BrokerError::storage("write the cluster's id in", root))?;
+                journal
+                    .append(&[entry])
+                    .and_then(|()| journal.sync())
+                    .map_err(BrokerError::storage("write the cluster's id in", root))?;
                 id
             }
         };
@@ -78,6 +81,7 @@ impl Cluster {
         if ids.next == ids.reserved_below {
             let below = ids.next + PRODUCER_ID_BLOCK;
             ids.journal.append(&[Entry::ProducerIdsBelow(below)])?;
+            ids.journal.sync()?;
             ids.reserved_below = below;
         }
         ids.next += 1;

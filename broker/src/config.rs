@@ -6,6 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use crate::log::fsync::Fsync;
+
 /// Where records, topics and committed offsets live.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Storage {
@@ -21,6 +23,8 @@ pub struct BrokerConfig {
     /// Port 0 takes any free port; [`crate::Broker::address`] says which.
     pub listen: SocketAddr,
     pub storage: Storage,
+    /// When records in a directory are made to survive a loss of power.
+    pub fsync: Fsync,
     /// The host name that clients are told to connect to; the listening address if `None`.
     pub advertised_host: Option<String>,
     /// Whether asking for an unknown topic creates it.
@@ -35,6 +39,7 @@ impl Default for BrokerConfig {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             storage: Storage::Memory,
+            fsync: Fsync::Every,
             advertised_host: None,
             auto_create_topics: false,
             default_partitions: 1,

@@ -34,5 +34,5 @@ mod sync;
 mod topics;
 
 pub use broker::Broker;
-pub use config::{BrokerConfig, Limits, Storage};
+pub use config::{BrokerConfig, Fsync, Limits, Storage};
 pub use error::BrokerError;

@@ -9,6 +9,8 @@ use crate::config::{BrokerConfig, Storage};
 use crate::error::BrokerError;
 use crate::group::coordinator::Coordinator;
 use crate::group::offsets::Offsets;
+use crate::log::context::LogContext;
+use crate::log::fsync::Flusher;
 use crate::server::budget::Budget;
 use crate::topics::registry::Topics;
 
@@ -17,6 +19,8 @@ pub(crate) const NODE_ID: i32 = 1;
 
 pub(crate) struct Shared {
     pub config: BrokerConfig,
+    /// Before the topics, which it works for.
+    _flusher: Flusher,
     pub topics: Topics,
     pub coordinator: Coordinator,
     pub budget: Arc<Budget>,
@@ -31,17 +35,18 @@ pub(crate) struct Shared {
 impl Shared {
     /// Opens the storage, which may read a whole segment of every partition.
     pub(crate) fn open(config: BrokerConfig, address: SocketAddr) -> Result<Self, BrokerError> {
-        let (partitions_max, producers_max) = (config.limits.partitions_max, config.limits.producers_per_partition_max);
+        let partitions_max = config.limits.partitions_max;
+        let context = LogContext::new(config.fsync, config.limits.producers_per_partition_max);
+        let flush_queue = context.flush_queue.clone();
         let (cluster, topics, offsets) = match &config.storage {
-            Storage::Memory => {
-                (Cluster::in_memory(), Topics::in_memory(partitions_max, producers_max), Offsets::in_memory())
-            }
+            Storage::Memory => (Cluster::in_memory(), Topics::in_memory(partitions_max, context), Offsets::in_memory()),
             Storage::Directory(root) => {
-                (Cluster::open(root)?, Topics::open(root, partitions_max, producers_max)?, Offsets::open(root)?)
+                (Cluster::open(root)?, Topics::open(root, partitions_max, context)?, Offsets::open(root)?)
             }
         };
         let host = config.advertised_host.clone().unwrap_or_else(|| reachable(address));
         Ok(Self {
+            _flusher: Flusher::start(flush_queue).map_err(BrokerError::Threads)?,
             cluster,
             topics,
             coordinator: Coordinator::new(offsets, config.limits.clone()),

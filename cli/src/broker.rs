@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::Args;
-use tidewright_broker::{Broker, BrokerConfig, BrokerError, Storage};
+use clap::{Args, ValueEnum};
+use tidewright_broker::{Broker, BrokerConfig, BrokerError, Fsync, Storage};
 
 use crate::dev::KAFKA_PORT;
 use crate::error::CliError;
@@ -15,16 +16,21 @@ use crate::output::say;
 use crate::shutdown::Shutdown;
 use crate::state_directory;
 
+/// As long as a person may not notice, and a thousand times what a sync takes.
+const FSYNC_INTERVAL: Duration = Duration::from_millis(100);
+
 /// Options of `tidewright broker`.
 #[derive(Debug, Args)]
-#[group(id = "storage", required = true, args = ["data_dir", "ephemeral"])]
 pub(crate) struct BrokerOptions {
     /// Keep records, topics and offsets in this directory
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", required_unless_present = "ephemeral", conflicts_with = "ephemeral")]
     data_dir: Option<PathBuf>,
     /// Keep everything in memory: it is gone when the broker ends
     #[arg(long)]
     ephemeral: bool,
+    /// When records are made to survive a loss of power; the end of this process alone never loses any
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = FsyncPolicy::Every, conflicts_with = "ephemeral")]
+    fsync: FsyncPolicy,
     /// Where it listens; 0 takes any free port
     #[arg(long, value_name = "PORT", default_value_t = KAFKA_PORT)]
     port: u16,
@@ -36,6 +42,27 @@ pub(crate) struct BrokerOptions {
     advertise_host: Option<String>,
 }
 
+/// How often the disk is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FsyncPolicy {
+    /// Before they are acknowledged: nothing acknowledged is lost, and every request waits for the disk
+    Every,
+    /// Within 100 ms, without waiting for it: a loss of power takes about that much of what was acknowledged
+    Interval,
+    /// When the operating system sees fit, as Apache Kafka does: a loss of power may take half a minute
+    Os,
+}
+
+impl From<FsyncPolicy> for Fsync {
+    fn from(policy: FsyncPolicy) -> Self {
+        match policy {
+            FsyncPolicy::Every => Self::Every,
+            FsyncPolicy::Interval => Self::Interval(FSYNC_INTERVAL),
+            FsyncPolicy::Os => Self::Os,
+        }
+    }
+}
+
 pub(crate) async fn run(options: BrokerOptions) -> Result<ExitCode, CliError> {
     let shutdown = Shutdown::listen()?;
     if options.ip.is_unspecified() && options.advertise_host.is_none() {
@@ -45,7 +72,10 @@ pub(crate) async fn run(options: BrokerOptions) -> Result<ExitCode, CliError> {
     }
     let storage = options.data_dir.clone().map_or(Storage::Memory, Storage::Directory);
     let listen = SocketAddr::from((options.ip, options.port));
-    let broker = start(storage, listen, options.advertise_host.clone(), "--port").await?;
+    let advertised_host = options.advertise_host.clone();
+    let fsync = options.fsync.into();
+    let config = BrokerConfig { listen, storage, fsync, advertised_host, ..BrokerConfig::default() };
+    let broker = start(config, "--port").await?;
     let port = broker.address().port();
     let address = options.advertise_host.map_or_else(|| broker.address().to_string(), |host| format!("{host}:{port}"));
     ReadyLine::of_broker(address.clone(), options.data_dir.as_deref().map(state_directory::absolute)).print()?;
@@ -56,13 +86,7 @@ pub(crate) async fn run(options: BrokerOptions) -> Result<ExitCode, CliError> {
 }
 
 /// Starts a broker; `flag` is what sets its port.
-pub(crate) async fn start(
-    storage: Storage,
-    listen: SocketAddr,
-    advertised_host: Option<String>,
-    flag: &str,
-) -> Result<Broker, CliError> {
-    let config = BrokerConfig { listen, storage, advertised_host, ..BrokerConfig::default() };
+pub(crate) async fn start(config: BrokerConfig, flag: &str) -> Result<Broker, CliError> {
     Broker::start(config).await.map_err(|e| error(e, flag))
 }
 

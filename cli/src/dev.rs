@@ -6,13 +6,13 @@ use std::process::ExitCode;
 
 use clap::Args;
 use tempfile::TempDir;
-use tidewright_broker::Storage;
+use tidewright_broker::{BrokerConfig, Storage};
 use tidewright_log::KafkaConfig;
 use tidewright_owner::trust::Secret;
 use tidewright_runtime::EngineConfig;
 use tidewright_schemas::topics::Topics;
 
-use crate::broker;
+use crate::broker::{self, FsyncPolicy};
 use crate::error::CliError;
 use crate::node::{self, Node, ReadyLine};
 use crate::output::say;
@@ -33,6 +33,9 @@ pub(crate) struct DevOptions {
     /// Keep nothing (the default without --data-dir)
     #[arg(long)]
     ephemeral: bool,
+    /// When records in the directory are made to survive a loss of power; the end of this process alone never loses any
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = FsyncPolicy::Interval)]
+    fsync: FsyncPolicy,
     /// Where the Kafka broker listens; 0 takes any free port
     #[arg(long, value_name = "PORT", default_value_t = KAFKA_PORT)]
     kafka_port: u16,
@@ -77,7 +80,13 @@ pub(crate) async fn run(options: DevOptions) -> Result<ExitCode, CliError> {
         None => Home::temporary()?,
     };
     let listen = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let broker = broker::start(home.storage.clone(), listen(options.kafka_port), None, "--kafka-port").await?;
+    let broker = BrokerConfig {
+        listen: listen(options.kafka_port),
+        storage: home.storage.clone(),
+        fsync: options.fsync.into(),
+        ..BrokerConfig::default()
+    };
+    let broker = broker::start(broker, "--kafka-port").await?;
     let kafka = broker.address().to_string();
     let mut config = EngineConfig::new(KafkaConfig::new(&kafka), home.secret.clone(), &home.state);
     config.namespace.clone_from(&options.namespace);

@@ -193,9 +193,7 @@ async fn read_records(
     bytes_max: usize,
     bytes_so_far: usize,
 ) -> Result<Bytes, ResponseError> {
-    if partition.is_removed() {
-        return Err(ResponseError::UnknownTopicOrPartition);
-    }
+    lookup::check_status(partition)?;
     let of_partition = usize::try_from(wanted.partition_max_bytes).unwrap_or(0);
     let limit = of_partition.min(bytes_max.saturating_sub(bytes_so_far));
     let plan = match partition.plan_read(wanted.fetch_offset, limit, bytes_so_far == 0) {

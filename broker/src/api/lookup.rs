@@ -6,7 +6,7 @@ use kafka_protocol::error::ResponseError;
 use uuid::Uuid;
 
 use crate::log::batch::LEADER_EPOCH;
-use crate::log::partition::Partition;
+use crate::log::partition::{Partition, Status};
 use crate::state::Shared;
 use crate::topics::registry::Topic;
 
@@ -20,9 +20,16 @@ pub(crate) fn topic(shared: &Shared, name: &str, id: Uuid) -> Result<Arc<Topic>,
 
 pub(crate) fn partition(topic: &Topic, index: i32) -> Result<Arc<Partition>, ResponseError> {
     let partition = topic.partition(index).ok_or(ResponseError::UnknownTopicOrPartition)?;
-    match partition.is_removed() {
-        true => Err(ResponseError::UnknownTopicOrPartition),
-        false => Ok(partition.clone()),
+    check_status(partition)?;
+    Ok(partition.clone())
+}
+
+/// A partition may have been removed, or its storage may have failed, since it was looked up.
+pub(crate) fn check_status(partition: &Partition) -> Result<(), ResponseError> {
+    match partition.status() {
+        Status::Online => Ok(()),
+        Status::Offline => Err(ResponseError::KafkaStorageError),
+        Status::Removed => Err(ResponseError::UnknownTopicOrPartition),
     }
 }
 

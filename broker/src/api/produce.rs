@@ -1,13 +1,17 @@
-//! Produce: checks what is sent and appends it.
+//! Produce: checks what is sent, appends it, and answers when it is committed.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::produce_request::PartitionProduceData;
+use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
+use tokio::time::Instant;
 
 use super::{lookup, text};
 use crate::log::batch::{Batch, BatchFault};
-use crate::log::partition::AppendError;
+use crate::log::partition::{AppendError, Partition};
 use crate::log::producers::SequenceFault;
 use crate::log::records;
 use crate::state::{Shared, now_ms};
@@ -21,31 +25,69 @@ const ZSTD_VERSION: i16 = 7;
 type Fault = (ResponseError, Option<String>);
 
 struct Written {
+    partition: Arc<Partition>,
+    next_offset: i64,
     base_offset: i64,
     log_append_time_ms: i64,
-    log_start_offset: i64,
 }
 
+/// What became of the records for one partition.
+type Outcome = (i32, Result<Written, Fault>);
+
 /// Also says whether anything failed, for clients that want no answer.
-pub(crate) fn handle(shared: &Shared, request: ProduceRequest, version: i16) -> (ProduceResponse, bool) {
+pub(crate) async fn handle(shared: &Shared, request: ProduceRequest, version: i16) -> (ProduceResponse, bool) {
     let acks = request.acks;
+    let patience = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    let deadline = Instant::now() + patience;
+    // Everything is written before anything is waited for, so that one sync can cover more.
+    let mut topics: Vec<_> =
+        request.topic_data.into_iter().map(|data| append_to(shared, data, acks, version)).collect();
     let mut failed = false;
-    let topics = request.topic_data.into_iter().map(|data| {
-        let topic = lookup::topic(shared, data.name.as_str(), data.topic_id).map_err(|error| (error, None));
-        let produce = |partition: &PartitionProduceData| {
-            let written = match &topic {
-                Ok(topic) => append(topic, partition, acks, version),
-                Err(fault) => Err(fault.clone()),
-            };
-            failed |= written.is_err();
-            respond(partition.index, written)
-        };
-        let partitions = data.partition_data.iter().map(produce).collect();
+    for (_, outcomes) in &mut topics {
+        for (_, outcome) in outcomes {
+            if acks != 0 {
+                commit(outcome, deadline).await;
+            }
+            failed |= outcome.is_err();
+        }
+    }
+    let topics = topics.into_iter().map(|(data, outcomes)| {
+        let partitions = outcomes.into_iter().map(|(index, outcome)| respond(index, outcome)).collect();
         let response = TopicProduceResponse::default().with_partition_responses(partitions);
         if version >= 13 { response.with_topic_id(data.topic_id) } else { response.with_name(data.name) }
     });
-    let response = ProduceResponse::default().with_responses(topics.collect());
-    (response, failed)
+    (ProduceResponse::default().with_responses(topics.collect()), failed)
+}
+
+/// Appends what is for one topic. The records themselves are let go of before anything waits.
+fn append_to(shared: &Shared, data: TopicProduceData, acks: i16, version: i16) -> (TopicProduceData, Vec<Outcome>) {
+    let topic = lookup::topic(shared, data.name.as_str(), data.topic_id).map_err(|error| (error, None));
+    let produce = |partition: &PartitionProduceData| {
+        let written = match &topic {
+            Ok(topic) => append(topic, partition, acks, version),
+            Err(fault) => Err(fault.clone()),
+        };
+        (partition.index, written)
+    };
+    let outcomes = data.partition_data.iter().map(produce).collect();
+    (data.with_partition_data(Vec::new()), outcomes)
+}
+
+/// Waits until what was appended is committed, which it is at once unless it must be synced first.
+async fn commit(outcome: &mut Result<Written, Fault>, deadline: Instant) {
+    let Ok(written) = outcome else { return };
+    if written.partition.end() >= written.next_offset {
+        return;
+    }
+    let committed = written.partition.committed(written.next_offset);
+    match tokio::time::timeout_at(deadline, committed).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => *outcome = Err(fault(&error)),
+        Err(_) => {
+            let reason = "the records were written, but not synced in time".to_owned();
+            *outcome = Err((ResponseError::RequestTimedOut, Some(reason)));
+        }
+    }
 }
 
 fn respond(index: i32, written: Result<Written, Fault>) -> PartitionProduceResponse {
@@ -54,7 +96,7 @@ fn respond(index: i32, written: Result<Written, Fault>) -> PartitionProduceRespo
         Ok(written) => response
             .with_base_offset(written.base_offset)
             .with_log_append_time_ms(written.log_append_time_ms)
-            .with_log_start_offset(written.log_start_offset),
+            .with_log_start_offset(written.partition.start()),
         Err((error, message)) => response
             .with_error_code(error.code())
             .with_base_offset(-1)
@@ -73,22 +115,27 @@ fn append(topic: &Topic, data: &PartitionProduceData, acks: i16, version: i16) -
     let bytes = data.records.as_deref().unwrap_or_default();
     let batch = check(bytes, &topic.config, version, now_ms)?;
     let appended = partition.append(batch, bytes, topic.config.append_rules(), now_ms).map_err(|error| {
-        let code = match &error {
-            AppendError::Removed => ResponseError::UnknownTopicOrPartition,
-            AppendError::Sequence(SequenceFault::Fenced { .. }) => ResponseError::InvalidProducerEpoch,
-            AppendError::Sequence(SequenceFault::OutOfOrder { .. }) => ResponseError::OutOfOrderSequenceNumber,
-            AppendError::Io(error) => {
-                tracing::error!(topic = topic.name, partition = data.index, %error, "cannot append");
-                ResponseError::KafkaStorageError
-            }
-        };
-        (code, Some(error.to_string()))
+        if let AppendError::Io(error) = &error {
+            tracing::error!(topic = topic.name, partition = data.index, %error, "cannot append");
+        }
+        fault(&error)
     })?;
     Ok(Written {
+        partition,
+        next_offset: appended.next_offset,
         base_offset: appended.base_offset,
         log_append_time_ms: appended.log_append_time_ms.unwrap_or(-1),
-        log_start_offset: partition.start(),
     })
+}
+
+fn fault(error: &AppendError) -> Fault {
+    let code = match error {
+        AppendError::Removed => ResponseError::UnknownTopicOrPartition,
+        AppendError::Sequence(SequenceFault::Fenced { .. }) => ResponseError::InvalidProducerEpoch,
+        AppendError::Sequence(SequenceFault::OutOfOrder { .. }) => ResponseError::OutOfOrderSequenceNumber,
+        AppendError::Offline | AppendError::Io(_) => ResponseError::KafkaStorageError,
+    };
+    (code, Some(error.to_string()))
 }
 
 /// What Kafka checks of a batch, as far as that needs no decompression.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::batch::Batch;
 use super::producers::ProducerSnapshot;
+use super::segment::Progress;
 
 /// Bytes of log between two entries.
 pub(crate) const INTERVAL_BYTES: u64 = 4_096;
@@ -51,9 +52,8 @@ impl Index {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SealedIndex {
     pub index: Index,
-    pub size: u64,
-    pub next_offset: i64,
-    pub max_timestamp: i64,
+    pub progress: Progress,
+    pub first_timestamp: i64,
     /// The producers known at the end of the segment.
     pub producers: Vec<ProducerSnapshot>,
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::files;
 use crate::error::BrokerError;
 
 const FORMAT: u8 = 1;
@@ -47,11 +48,15 @@ impl<E: Serialize + DeserializeOwned> Journal<E> {
             entries.push(entry);
             whole += length;
         }
+        let is_new = !path.exists();
         let file = OpenOptions::new()
             .append(true)
             .create(true)
             .open(path)
             .map_err(BrokerError::storage("open the journal", path))?;
+        if let Some(directory) = path.parent().filter(|_| is_new) {
+            files::sync_directory(directory).map_err(BrokerError::storage("sync the directory", directory))?;
+        }
         if whole < bytes.len() {
             tracing::warn!(journal = %path.display(), cut_bytes = bytes.len() - whole, "cut a torn end off the journal");
             file.set_len(whole as u64).map_err(BrokerError::storage("cut the torn end off", path))?;
@@ -72,6 +77,11 @@ impl<E: Serialize + DeserializeOwned> Journal<E> {
         Ok(())
     }
 
+    /// Makes the entries so far survive a loss of power.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.file.as_ref().map_or(Ok(()), |(_, file)| file.sync_data())
+    }
+
     /// Whether most entries have been overtaken by later ones, given how many a snapshot would have.
     pub(crate) fn is_bloated(&self, live: usize) -> bool {
         self.file.is_some() && self.entries > REWRITE_ENTRIES_MIN && self.entries > live.saturating_mul(4)
@@ -80,11 +90,7 @@ impl<E: Serialize + DeserializeOwned> Journal<E> {
     /// Puts a snapshot in place of everything so far.
     pub(crate) fn rewrite(&mut self, snapshot: &[E]) -> io::Result<()> {
         let Some((path, file)) = &mut self.file else { return Ok(()) };
-        let temporary = path.with_extension("new");
-        let mut replacement = File::create(&temporary)?;
-        replacement.write_all(&encode(snapshot)?)?;
-        replacement.sync_data()?;
-        fs::rename(&temporary, &*path)?;
+        files::replace_file(path, &encode(snapshot)?)?;
         *file = OpenOptions::new().append(true).open(&*path)?;
         self.entries = snapshot.len();
         Ok(())

@@ -4,8 +4,14 @@
 //! timestamp are written in. Readers never wait for an append in progress: they see what was published before it. Nothing
 //! here knows of connections or requests; `api` calls [`partition::Partition`], `topics` opens and removes it.
 
+mod append;
 pub(crate) mod batch;
+pub(crate) mod context;
+#[cfg(test)]
+pub(crate) mod faults;
 pub(crate) mod files;
+mod flush;
+pub(crate) mod fsync;
 pub(crate) mod index;
 pub(crate) mod journal;
 pub(crate) mod partition;

@@ -1,63 +1,42 @@
-//! One partition: its segments, its producers and who waits for it. All appends go through one lock, which is what orders
-//! the log; readers take only a snapshot of the list of segments.
+//! One partition: its segments, its producers and who waits for it. Readers take only a snapshot of the list of segments;
+//! `append` and `flush` hold what changes it.
 
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
-use std::thread::JoinHandle;
 
-use bytes::BytesMut;
-
-use super::batch::{self, Batch};
+use super::append::Appender;
+pub(crate) use super::append::{AppendError, AppendRules};
+use super::context::LogContext;
 use super::files;
-use super::index::SealedIndex;
-use super::producers::{Producers, SequenceCheck, SequenceFault};
+use super::producers::Producers;
 use super::recovery::{self, Recovered};
 use super::segment::{Read, Segment};
-use super::store::Store;
 use super::waiters::Waiters;
 use crate::error::BrokerError;
 use crate::sync;
 
-/// A topic may allow larger segments, but deleted records only make room by whole segments.
-const FILE_SEGMENT_BYTES_MAX: u64 = 128 << 20;
-const MEMORY_SEGMENT_BYTES_MAX: u64 = 1 << 20;
-
 pub(crate) struct Partition {
-    directory: Option<PathBuf>,
-    appender: Mutex<Producers>,
-    /// Writes the last complete segment's index, once the segment is on the disk.
-    sealing: Mutex<Option<JoinHandle<()>>>,
-    segments: RwLock<Arc<[Arc<Segment>]>>,
+    pub(super) directory: Option<PathBuf>,
+    pub(super) context: LogContext,
+    pub(super) appender: Mutex<Appender>,
+    /// Held while files beside the log are written or removed; taken before the appender's lock, never by appends or reads.
+    pub(super) upkeep: Mutex<()>,
+    pub(super) segments: RwLock<Arc<[Arc<Segment>]>>,
     start: AtomicI64,
-    end: AtomicI64,
-    removed: AtomicBool,
+    pub(super) end: AtomicI64,
+    status: AtomicU8,
     pub(crate) waiters: Waiters,
 }
 
-/// What of a topic's configuration an append needs.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct AppendRules {
-    pub segment_bytes: u64,
-    /// Stamp records with the time of their append.
-    pub log_append_time: bool,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Appended {
-    pub base_offset: i64,
-    pub log_append_time_ms: Option<i64>,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum AppendError {
-    #[error("the partition has been removed")]
+#[repr(u8)]
+pub(crate) enum Status {
+    Online,
+    /// Its storage failed. What the disk holds is found out by the next start.
+    Offline,
     Removed,
-    #[error(transparent)]
-    Sequence(#[from] SequenceFault),
-    #[error(transparent)]
-    Io(#[from] io::Error),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -76,26 +55,37 @@ pub(crate) enum ReadPlan {
 }
 
 impl Partition {
-    pub(crate) fn in_memory(producers_max: usize) -> Self {
-        let empty = Recovered { segments: Vec::new(), start: 0, end: 0, producers: Producers::new(producers_max) };
-        Self::from_recovered(None, empty)
+    pub(crate) fn in_memory(context: LogContext) -> Self {
+        let producers = Producers::new(context.producers_max);
+        let empty = Recovered { segments: Vec::new(), start: 0, end: 0, producers, is_clean: false };
+        Self::from_recovered(None, context, empty)
     }
 
     /// Opens what the directory holds; the directory itself is made by the first append.
-    pub(crate) fn open(directory: PathBuf, producers_max: usize) -> Result<Self, BrokerError> {
-        let recovered = recovery::recover(&directory, producers_max)?;
-        Ok(Self::from_recovered(Some(directory), recovered))
+    pub(crate) fn open(directory: PathBuf, context: LogContext) -> Result<Self, BrokerError> {
+        let recovered = recovery::recover(&directory, context.producers_max)?;
+        Ok(Self::from_recovered(Some(directory), context, recovered))
     }
 
-    fn from_recovered(directory: Option<PathBuf>, recovered: Recovered) -> Self {
+    fn from_recovered(directory: Option<PathBuf>, context: LogContext, recovered: Recovered) -> Self {
+        let appender = Appender {
+            producers: recovered.producers,
+            end: recovered.end,
+            unsynced: Vec::new(),
+            unsealed: Vec::new(),
+            is_directory_unsynced: false,
+            is_queued: false,
+            has_clean_stop: recovered.is_clean,
+        };
         Self {
             directory,
-            appender: Mutex::new(recovered.producers),
-            sealing: Mutex::new(None),
+            context,
+            appender: Mutex::new(appender),
+            upkeep: Mutex::new(()),
             segments: RwLock::new(recovered.segments.into()),
             start: AtomicI64::new(recovered.start),
             end: AtomicI64::new(recovered.end),
-            removed: AtomicBool::new(false),
+            status: AtomicU8::new(Status::Online as u8),
             waiters: Waiters::default(),
         }
     }
@@ -105,99 +95,31 @@ impl Partition {
         self.start.load(Ordering::Acquire)
     }
 
-    /// The offset of the next record; also the high watermark and the last stable offset.
+    /// The offset behind the last record that may be read: the high watermark and the last stable offset.
     pub(crate) fn end(&self) -> i64 {
         self.end.load(Ordering::Acquire)
     }
 
-    pub(crate) fn is_removed(&self) -> bool {
-        self.removed.load(Ordering::Acquire)
+    pub(crate) fn status(&self) -> Status {
+        match self.status.load(Ordering::Acquire) {
+            status if status == Status::Online as u8 => Status::Online,
+            status if status == Status::Offline as u8 => Status::Offline,
+            _ => Status::Removed,
+        }
+    }
+
+    /// After a failure of which nobody knows what it left behind. Who waits finds out at once.
+    pub(super) fn go_offline(&self, error: &io::Error) {
+        let (online, offline) = (Status::Online as u8, Status::Offline as u8);
+        if self.status.compare_exchange(online, offline, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            let directory = self.directory.as_deref().map(|directory| directory.display().to_string());
+            tracing::error!(directory, %error, "a partition is offline until the broker is started again: its storage failed");
+        }
+        self.waiters.wake();
     }
 
     pub(crate) fn segments(&self) -> Arc<[Arc<Segment>]> {
         sync::read(&self.segments).clone()
-    }
-
-    /// Appends one verified batch and wakes who waits. A duplicate of an idempotent producer is answered as the first time.
-    pub(crate) fn append(
-        &self,
-        batch: Batch,
-        bytes: &[u8],
-        rules: AppendRules,
-        now_ms: i64,
-    ) -> Result<Appended, AppendError> {
-        let mut producers = sync::lock(&self.appender);
-        if self.is_removed() {
-            return Err(AppendError::Removed);
-        }
-        let stamped = rules.log_append_time.then_some(now_ms);
-        if batch.is_idempotent()
-            && let SequenceCheck::Duplicate { base_offset, timestamp } = producers.check(&batch)?
-        {
-            return Ok(Appended { base_offset, log_append_time_ms: stamped.map(|_| timestamp) });
-        }
-        let base_offset = self.end();
-        let mut placed = BytesMut::from(bytes);
-        batch::place(&mut placed, base_offset);
-        let mut batch = Batch { base_offset, ..batch };
-        if let Some(now_ms) = stamped {
-            batch::stamp(&mut placed, batch.attributes, now_ms);
-            batch.max_timestamp = now_ms;
-        }
-        let segment = self.segment_for(batch.bytes, rules.segment_bytes, &producers)?;
-        segment.append(&batch, &placed.freeze(), &self.end)?;
-        producers.note(&batch);
-        drop(producers);
-        self.waiters.wake();
-        Ok(Appended { base_offset, log_append_time_ms: stamped })
-    }
-
-    /// The active segment, or a new one if the batch does not fit. Called by the holder of the appender's lock.
-    fn segment_for(&self, bytes: usize, segment_bytes: u64, producers: &Producers) -> io::Result<Arc<Segment>> {
-        let bytes_max = match self.directory {
-            Some(_) => FILE_SEGMENT_BYTES_MAX,
-            None => MEMORY_SEGMENT_BYTES_MAX,
-        };
-        let segments = self.segments();
-        let active = segments.last();
-        if let Some(active) = active {
-            let size = active.size();
-            if size == 0 || size + bytes as u64 <= segment_bytes.min(bytes_max) {
-                return Ok(active.clone());
-            }
-        }
-        let base_offset = self.end();
-        let store = match &self.directory {
-            None => Store::memory(),
-            Some(directory) => {
-                std::fs::create_dir_all(directory)?;
-                Store::File(files::open_log(directory, base_offset)?)
-            }
-        };
-        let segment = Arc::new(Segment::new(base_offset, store));
-        *sync::write(&self.segments) = segments.iter().cloned().chain([segment.clone()]).collect();
-        if let (Some(complete), Some(directory)) = (active, &self.directory) {
-            self.seal(complete.clone(), directory.clone(), complete.seal(producers.snapshot()));
-        }
-        Ok(segment)
-    }
-
-    /// Appends do not wait for the disk: a thread does, which then writes the index by which recovery trusts the segment.
-    fn seal(&self, segment: Arc<Segment>, directory: PathBuf, index: SealedIndex) {
-        let mut sealing = sync::lock(&self.sealing);
-        let before = sealing.take();
-        let base_offset = segment.base_offset;
-        let seal = move || {
-            join(before);
-            let sealed = segment.store.sync().and_then(|()| files::write_index(&directory, base_offset, &index));
-            if let Err(error) = sealed {
-                warn_unsealed(&directory, base_offset, &error);
-            }
-        };
-        match std::thread::Builder::new().name("tidewright-seal".to_owned()).spawn(seal) {
-            Ok(thread) => *sealing = Some(thread),
-            Err(error) => tracing::warn!(base_offset, %error, "no thread to seal a segment; a start will read it"),
-        }
     }
 
     pub(crate) fn plan_read(&self, offset: i64, bytes_max: usize, at_least_one: bool) -> ReadPlan {
@@ -214,7 +136,7 @@ impl Partition {
     /// Deletes the records before `offset`, or all of them for `None`, and returns the log's new start. Segments that lie
     /// before it as a whole are removed.
     pub(crate) fn trim(&self, offset: Option<i64>) -> Result<i64, TrimError> {
-        let _appender = sync::lock(&self.appender);
+        let _upkeep = sync::lock(&self.upkeep);
         let end = self.end();
         let requested = offset.unwrap_or(end);
         if requested < 0 || requested > end {
@@ -223,7 +145,7 @@ impl Partition {
         if requested <= self.start() {
             return Ok(self.start());
         }
-        if let Some(directory) = self.directory.as_ref().filter(|_| !self.is_removed()) {
+        if let Some(directory) = self.directory.as_ref().filter(|_| self.status() != Status::Removed) {
             files::write_log_start(directory, requested)?;
         }
         self.start.store(requested, Ordering::Release);
@@ -233,12 +155,13 @@ impl Partition {
 
     /// The last segment stays, so that a restart knows where the log goes on.
     fn drop_segments_before(&self, start: i64) -> io::Result<()> {
-        let segments = self.segments();
+        let mut held = sync::write(&self.segments);
+        let segments = held.clone();
         let complete = segments.len().saturating_sub(1);
-        let dropped = segments[..complete].iter().take_while(|segment| segment.next_offset() <= start).count();
-        *sync::write(&self.segments) = segments[dropped..].into();
+        let dropped = segments[..complete].iter().take_while(|segment| segment.visible().next_offset <= start).count();
+        *held = segments[dropped..].into();
+        drop(held);
         let Some(directory) = self.directory.as_ref().filter(|_| dropped > 0) else { return Ok(()) };
-        join(sync::lock(&self.sealing).take());
         segments[..dropped].iter().try_for_each(|segment| files::remove_segment(directory, segment.base_offset))
     }
 
@@ -246,29 +169,12 @@ impl Partition {
     pub(crate) fn remove(&self) -> io::Result<()> {
         {
             let _appender = sync::lock(&self.appender);
-            self.removed.store(true, Ordering::Release);
+            self.status.store(Status::Removed as u8, Ordering::Release);
         }
         self.waiters.wake();
-        join(sync::lock(&self.sealing).take());
+        let _upkeep = sync::lock(&self.upkeep);
         self.directory.as_deref().map_or(Ok(()), files::remove_directory)
     }
-}
-
-impl Drop for Partition {
-    fn drop(&mut self) {
-        // Whoever opens the directory next has its files to themselves.
-        join(sync::lock(&self.sealing).take());
-    }
-}
-
-fn join(sealing: Option<JoinHandle<()>>) {
-    if sealing.is_some_and(|thread| thread.join().is_err()) {
-        tracing::error!("a thread that sealed a segment panicked; a start will read the segment");
-    }
-}
-
-fn warn_unsealed(directory: &Path, base_offset: i64, error: &io::Error) {
-    tracing::warn!(directory = %directory.display(), base_offset, %error, "cannot seal a segment; a start will read it");
 }
 
 #[cfg(test)]

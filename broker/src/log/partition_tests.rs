@@ -1,17 +1,27 @@
 use std::path::Path;
 
-use super::super::batch::testing;
+use super::super::append::Appended;
+use super::super::batch::{Batch, testing};
+use super::super::fsync::Fsync;
 use super::*;
 
-const RULES: AppendRules = AppendRules { segment_bytes: 400, log_append_time: false };
+const RULES: AppendRules = AppendRules { segment_bytes: 400, segment_ms: i64::MAX, log_append_time: false };
 
-fn append(partition: &Partition, producer: Option<(i64, i16, i32)>, value: &[u8]) -> Result<Appended, AppendError> {
+fn append(
+    partition: &Arc<Partition>,
+    producer: Option<(i64, i16, i32)>,
+    value: &[u8],
+) -> Result<Appended, AppendError> {
     let bytes = testing::batch(producer, &[(1_000, value), (1_001, value)]);
     partition.append(Batch::verify(&bytes).unwrap(), &bytes, RULES, 5_000)
 }
 
-fn open(directory: &Path) -> Partition {
-    Partition::open(directory.to_path_buf(), 100).unwrap()
+fn context(fsync: Fsync) -> LogContext {
+    LogContext::new(fsync, 100)
+}
+
+fn open(directory: &Path) -> Arc<Partition> {
+    Arc::new(Partition::open(directory.to_path_buf(), context(Fsync::Os)).unwrap())
 }
 
 fn read_all(partition: &Partition) -> Vec<i64> {
@@ -50,7 +60,7 @@ fn segments_roll_and_everything_is_read_also_after_a_restart() {
 /// What a read gives lies below the end that is answered with it, and the end of what it gives can be read from next.
 #[test]
 fn no_reader_sees_beyond_the_end() {
-    let partition = Partition::in_memory(10);
+    let partition = Arc::new(Partition::in_memory(context(Fsync::Os)));
     let appends = 20_000;
     std::thread::scope(|scope| {
         for _ in 0..2 {
@@ -118,11 +128,12 @@ fn damage_inside_a_sealed_segment_is_an_error() {
     for _ in 0..10 {
         append(&partition, None, b"some value").unwrap();
     }
+    partition.flush();
     drop(partition);
     let path = files::log_path(directory.path(), 0);
     let whole = std::fs::read(&path).unwrap();
     std::fs::write(&path, &whole[..whole.len() - 1]).unwrap();
-    let error = Partition::open(directory.path().to_path_buf(), 100).err().unwrap();
+    let error = Partition::open(directory.path().to_path_buf(), context(Fsync::Os)).err().unwrap();
     assert!(matches!(error, BrokerError::Damaged { .. }), "{error}");
 }
 
@@ -225,7 +236,7 @@ fn a_start_beyond_a_torn_end_goes_on_at_the_start() {
 
 #[test]
 fn the_broker_stamps_records_where_told() {
-    let partition = Partition::in_memory(10);
+    let partition = Arc::new(Partition::in_memory(context(Fsync::Os)));
     let bytes = testing::batch(None, &[(1_000, b"a"), (9_000, b"b")]);
     let rules = AppendRules { log_append_time: true, ..RULES };
     let appended = partition.append(Batch::verify(&bytes).unwrap(), &bytes, rules, 5_000).unwrap();

@@ -2,7 +2,7 @@
 //! damage in one is an error and never silently becomes a hole. Everything after the last of these may be torn, and is cut
 //! back to its last whole batch.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
@@ -18,6 +18,8 @@ pub(crate) struct Recovered {
     pub start: i64,
     pub end: i64,
     pub producers: Producers,
+    /// Whether the end of the log did not have to be looked for.
+    pub is_clean: bool,
 }
 
 pub(crate) fn recover(directory: &Path, producers_max: usize) -> Result<Recovered, BrokerError> {
@@ -25,16 +27,22 @@ pub(crate) fn recover(directory: &Path, producers_max: usize) -> Result<Recovere
     let bases = files::segments(directory).map_err(io("list the segments in"))?;
     let mut producers = Producers::new(producers_max);
     let mut segments: Vec<Arc<Segment>> = Vec::with_capacity(bases.len());
+    let stop = files::read_clean_stop(directory).map_err(io("read how the broker stopped in"))?;
+    let mut is_clean = false;
     for (n, &base) in bases.iter().enumerate() {
-        let follows = segments.last().is_none_or(|before| before.next_offset() == base);
+        let follows = segments.last().is_none_or(|before| before.written().next_offset == base);
         if !follows {
             drop_unreachable(directory, &bases[n..])?;
             break;
         }
-        segments.push(Arc::new(open(directory, base, bases.get(n + 1).copied(), &mut producers)?));
+        let segment = match bases.get(n + 1) {
+            Some(&next) => open_complete(directory, base, next, &mut producers)?,
+            None => open_last(directory, base, stop.as_ref(), &mut producers, &mut is_clean)?,
+        };
+        segments.push(Arc::new(segment));
     }
     let first = segments.first().map_or(0, |segment| segment.base_offset);
-    let mut end = segments.last().map_or(0, |segment| segment.next_offset());
+    let mut end = segments.last().map_or(0, |segment| segment.written().next_offset);
     let start = files::read_log_start(directory).map_err(io("read the start of the log in"))?;
     let start = start.unwrap_or(first).max(first);
     if start > end {
@@ -45,7 +53,10 @@ pub(crate) fn recover(directory: &Path, producers_max: usize) -> Result<Recovere
         segments.clear();
         end = start;
     }
-    Ok(Recovered { segments, start, end, producers })
+    if !is_clean {
+        files::remove_clean_stop(directory).map_err(io("remove an outdated file in"))?;
+    }
+    Ok(Recovered { segments, start, end, producers, is_clean })
 }
 
 /// What stands behind a torn segment was written after what is lost, and cannot be read without a hole.
@@ -57,24 +68,63 @@ fn drop_unreachable(directory: &Path, bases: &[i64]) -> Result<(), BrokerError> 
     Ok(())
 }
 
-fn open(directory: &Path, base: i64, next: Option<i64>, producers: &mut Producers) -> Result<Segment, BrokerError> {
+fn open_file(directory: &Path, base: i64) -> Result<(Store, u64, PathBuf), BrokerError> {
     let path = files::log_path(directory, base);
     let file = files::open_log(directory, base).map_err(BrokerError::storage("open the segment", &path))?;
     let size = file.metadata().map_err(BrokerError::storage("look at the segment", &path))?.len();
-    let index = files::read_index::<SealedIndex>(directory, base)
-        .map_err(BrokerError::storage("read the index of a segment in", directory))?;
-    let Some(sealed) = index else {
-        return read(Segment::new(base, Store::File(file)), directory, size, next, producers);
+    Ok((Store::file(file), size, path))
+}
+
+fn read_index(directory: &Path, base: i64) -> Result<Option<SealedIndex>, BrokerError> {
+    files::read_index(directory, base).map_err(BrokerError::storage("read the index of a segment in", directory))
+}
+
+fn open_complete(directory: &Path, base: i64, next: i64, producers: &mut Producers) -> Result<Segment, BrokerError> {
+    let (store, size, path) = open_file(directory, base)?;
+    let Some(sealed) = read_index(directory, base)? else {
+        return read(Segment::new(base, store), directory, size, Some(next), producers);
     };
-    if sealed.size != size || next.is_some_and(|next| next != sealed.next_offset) {
-        let reason = format!("its index knows of {} bytes up to offset {}", sealed.size, sealed.next_offset);
+    if sealed.progress.size != size || next != sealed.progress.next_offset {
+        let (size, next) = (sealed.progress.size, sealed.progress.next_offset);
+        let reason = format!("its index knows of {size} bytes up to offset {next}");
         return Err(BrokerError::Damaged { path, position: size, reason });
     }
     producers.replace(sealed.producers.clone());
-    Ok(Segment::from_sealed(base, Store::File(file), sealed))
+    Ok(Segment::from_sealed(base, store, sealed))
 }
 
-/// Reads a segment that has no index: the last one, or one that was not sealed in time.
+/// The segment that appends go on with, from what the last stop says of it or by reading it.
+fn open_last(
+    directory: &Path,
+    base: i64,
+    stop: Option<&(i64, SealedIndex)>,
+    producers: &mut Producers,
+    is_clean: &mut bool,
+) -> Result<Segment, BrokerError> {
+    let (store, size, path) = open_file(directory, base)?;
+    // A complete segment whose successor was lost with the power: it grows again, and its index would not know.
+    let sealed = read_index(directory, base)?;
+    if let Some(sealed) = &sealed {
+        if sealed.progress.size > size {
+            let position = sealed.progress.size;
+            let reason = format!("its index knows of {position} bytes");
+            return Err(BrokerError::Damaged { path, position, reason });
+        }
+        files::remove_index(directory, base).map_err(BrokerError::storage("remove an index in", directory))?;
+    }
+    let stopped = stop.filter(|(stopped_in, stopped)| *stopped_in == base && stopped.progress.size == size);
+    *is_clean = stopped.is_some();
+    let known = stopped.map(|(_, stopped)| stopped.clone()).or(sealed.filter(|sealed| sealed.progress.size == size));
+    match known {
+        Some(known) => {
+            producers.replace(known.producers.clone());
+            Ok(Segment::from_sealed(base, store, known))
+        }
+        None => read(Segment::new(base, store), directory, size, None, producers),
+    }
+}
+
+/// Reads a segment of which no file says what it holds: the last one, or one that was not sealed in time.
 fn read(
     segment: Segment,
     directory: &Path,
@@ -83,7 +133,9 @@ fn read(
     producers: &mut Producers,
 ) -> Result<Segment, BrokerError> {
     let path = files::log_path(directory, segment.base_offset);
-    match replay(&segment, size, producers) {
+    let fault = replay(&segment, size, producers);
+    segment.reveal(segment.written(), &AtomicI64::new(segment.base_offset));
+    match fault {
         None => {}
         Some((_, ScanFault::Io(source))) => {
             return Err(BrokerError::Storage { action: "read the segment", path, source });
@@ -94,7 +146,7 @@ fn read(
             segment.store.truncate(position).map_err(BrokerError::storage("cut the torn end off", path))?;
         }
     }
-    if next == Some(segment.next_offset()) {
+    if next == Some(segment.written().next_offset) {
         let sealed = segment
             .store
             .sync()
@@ -104,16 +156,15 @@ fn read(
     Ok(segment)
 }
 
-/// Publishes every whole batch in order. Returns where and why it stopped early.
+/// Takes note of every whole batch in order. Returns where and why it stopped early.
 fn replay(segment: &Segment, size: u64, producers: &mut Producers) -> Option<(u64, ScanFault)> {
-    let end = AtomicI64::new(segment.base_offset);
     let mut scan = Scan::new(&segment.store, 0, size);
     loop {
         let position = scan.position;
         match scan.next_batch() {
             Ok(None) => return None,
-            Ok(Some((batch, _))) if batch.base_offset >= segment.next_offset() => {
-                segment.publish(&batch, &end);
+            Ok(Some((batch, _))) if batch.base_offset >= segment.written().next_offset => {
+                segment.note(&batch);
                 producers.note(&batch);
             }
             Ok(Some(_)) => {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::batch::{self, Batch, BatchFault, EXTENT_BYTES};
 use super::index::{INTERVAL_BYTES, Index, SealedIndex};
@@ -22,80 +23,126 @@ pub(crate) const NO_TIMESTAMP: i64 = -1;
 pub(crate) struct Segment {
     pub base_offset: i64,
     pub(crate) store: Store,
-    published: Mutex<Published>,
+    extent: Mutex<Extent>,
 }
 
-#[derive(Debug, Clone)]
-struct Published {
-    size: u64,
-    next_offset: i64,
-    max_timestamp: i64,
+/// How far a segment goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Progress {
+    pub size: u64,
+    pub next_offset: i64,
+    pub max_timestamp: i64,
+}
+
+#[derive(Debug)]
+struct Extent {
+    written: Progress,
+    /// What readers may see; it follows `written` at once, or when that is synced.
+    visible: Progress,
+    first_timestamp: i64,
     index: Index,
 }
 
 impl Segment {
     pub(crate) fn new(base_offset: i64, store: Store) -> Self {
-        let published =
-            Published { size: 0, next_offset: base_offset, max_timestamp: NO_TIMESTAMP, index: Index::default() };
-        Self { base_offset, store, published: Mutex::new(published) }
+        let empty = Progress { size: 0, next_offset: base_offset, max_timestamp: NO_TIMESTAMP };
+        let extent = Extent { written: empty, visible: empty, first_timestamp: NO_TIMESTAMP, index: Index::default() };
+        Self { base_offset, store, extent: Mutex::new(extent) }
     }
 
     pub(crate) fn from_sealed(base_offset: i64, store: Store, sealed: SealedIndex) -> Self {
-        let SealedIndex { index, size, next_offset, max_timestamp, producers: _ } = sealed;
-        Self { base_offset, store, published: Mutex::new(Published { size, next_offset, max_timestamp, index }) }
+        let SealedIndex { index, progress, first_timestamp, producers: _ } = sealed;
+        let extent = Extent { written: progress, visible: progress, first_timestamp, index };
+        Self { base_offset, store, extent: Mutex::new(extent) }
     }
 
     pub(crate) fn seal(&self, producers: Vec<ProducerSnapshot>) -> SealedIndex {
-        let Published { size, next_offset, max_timestamp, index } = sync::lock(&self.published).clone();
-        SealedIndex { index, size, next_offset, max_timestamp, producers }
+        let extent = sync::lock(&self.extent);
+        let (index, progress, first_timestamp) = (extent.index.clone(), extent.written, extent.first_timestamp);
+        SealedIndex { index, progress, first_timestamp, producers }
     }
 
-    pub(crate) fn size(&self) -> u64 {
-        sync::lock(&self.published).size
+    /// How far the log has been written, for its writer.
+    pub(crate) fn written(&self) -> Progress {
+        sync::lock(&self.extent).written
     }
 
-    pub(crate) fn next_offset(&self) -> i64 {
-        sync::lock(&self.published).next_offset
+    /// How far the log may be read.
+    pub(crate) fn visible(&self) -> Progress {
+        sync::lock(&self.extent).visible
     }
 
-    pub(crate) fn max_timestamp(&self) -> i64 {
-        sync::lock(&self.published).max_timestamp
+    /// The timestamp of the first batch, from which the segment's age is counted.
+    pub(crate) fn first_timestamp(&self) -> i64 {
+        sync::lock(&self.extent).first_timestamp
     }
 
-    /// Writes a batch behind the last one and publishes it; a failed write leaves the segment as it was.
-    pub(crate) fn append(&self, batch: &Batch, bytes: &Bytes, end: &AtomicI64) -> io::Result<()> {
-        self.store.write(self.size(), bytes)?;
-        self.publish(batch, end);
+    /// Writes a batch behind the last one; a failed write leaves the segment as it was, or says so with `Torn`.
+    pub(crate) fn append(&self, batch: &Batch, bytes: &Bytes) -> Result<(), WriteFault> {
+        let size = self.written().size;
+        if let Err(source) = self.store.write(size, bytes) {
+            // What was written of it would stand behind the last batch, or within a later one that is shorter.
+            return Err(match self.store.truncate(size) {
+                Ok(()) => WriteFault::Undone(source),
+                Err(_) => WriteFault::Torn(source),
+            });
+        }
+        self.note(batch);
         Ok(())
     }
 
-    /// Lets readers see a batch that stands in the store behind the published ones, and moves the log's end. Both happen
-    /// under the lock under which readers look, so that nobody is given what lies beyond the end.
-    pub(crate) fn publish(&self, batch: &Batch, end: &AtomicI64) {
-        let mut published = sync::lock(&self.published);
-        let (position, max_timestamp) = (published.size, published.max_timestamp);
-        published.index.note(batch, position, max_timestamp);
-        published.size += batch.bytes as u64;
-        published.next_offset = batch.last_offset() + 1;
-        published.max_timestamp = max_timestamp.max(batch.max_timestamp);
-        end.store(published.next_offset, Ordering::Release);
+    /// Takes note of a batch that stands in the store behind the others.
+    pub(crate) fn note(&self, batch: &Batch) {
+        let mut extent = sync::lock(&self.extent);
+        let Progress { size, next_offset: _, max_timestamp } = extent.written;
+        extent.index.note(batch, size, max_timestamp);
+        if size == 0 {
+            extent.first_timestamp = batch.max_timestamp;
+        }
+        extent.written = Progress {
+            size: size + batch.bytes as u64,
+            next_offset: batch.last_offset() + 1,
+            max_timestamp: max_timestamp.max(batch.max_timestamp),
+        };
+    }
+
+    /// Lets readers see what has been written up to there, and moves the log's end. Both happen under the lock under which
+    /// readers look, so that nobody is given what lies beyond the end.
+    pub(crate) fn reveal(&self, progress: Progress, end: &AtomicI64) {
+        let mut extent = sync::lock(&self.extent);
+        if progress.next_offset > extent.visible.next_offset {
+            extent.visible = progress;
+        }
+        end.fetch_max(progress.next_offset, Ordering::AcqRel);
     }
 
     /// Prepares to read the batches from the one that holds `offset` on; `None` if there is none yet.
     pub(crate) fn plan_read(self: &Arc<Self>, offset: i64, bytes_max: usize, at_least_one: bool) -> Option<Read> {
-        let published = sync::lock(&self.published);
-        if offset >= published.next_offset {
+        let extent = sync::lock(&self.extent);
+        if offset >= extent.visible.next_offset {
             return None;
         }
-        let position = published.index.position_of(offset);
-        Some(Read { segment: self.clone(), position, end: published.size, offset, bytes_max, at_least_one })
+        let position = extent.index.position_of(offset);
+        Some(Read { segment: self.clone(), position, end: extent.visible.size, offset, bytes_max, at_least_one })
     }
 
     /// Walks the batches from the position that the index names for a timestamp.
     pub(crate) fn scan_from_timestamp(&self, timestamp: i64) -> Scan<'_> {
-        let published = sync::lock(&self.published);
-        Scan::new(&self.store, published.index.position_of_timestamp(timestamp), published.size)
+        let extent = sync::lock(&self.extent);
+        let end = extent.visible.size;
+        Scan::new(&self.store, extent.index.position_of_timestamp(timestamp).min(end), end)
     }
+}
+
+/// Why a batch was not written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WriteFault {
+    /// Nothing is left of the attempt.
+    #[error("{0}")]
+    Undone(io::Error),
+    /// A part of the batch may stand in the file, and could not be taken back.
+    #[error("{0}")]
+    Torn(io::Error),
 }
 
 /// A read that is ready to run, on any thread.
@@ -209,13 +256,15 @@ mod tests {
     use super::*;
 
     fn segment_of(batches: usize, value: &[u8]) -> Arc<Segment> {
-        let segment = Arc::new(Segment::new(100, Store::File(tempfile::tempfile().unwrap())));
+        let segment = Arc::new(Segment::new(100, Store::file(tempfile::tempfile().unwrap())));
         for n in 0..batches {
             let at = 1_000 + n as i64;
             let mut bytes = BytesMut::from(&testing::batch(None, &[(at, value), (at, value)])[..]);
-            batch::place(&mut bytes, segment.next_offset());
-            segment.append(&Batch::parse(&bytes).unwrap(), &bytes.freeze(), &AtomicI64::new(0)).unwrap();
+            batch::place(&mut bytes, segment.written().next_offset);
+            segment.append(&Batch::parse(&bytes).unwrap(), &bytes.freeze()).unwrap();
         }
+        assert!(segment.plan_read(100, 1_000, true).is_none());
+        segment.reveal(segment.written(), &AtomicI64::new(100));
         segment
     }
 

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::RwLock;
 
 use bytes::{Bytes, BytesMut};
@@ -11,12 +11,46 @@ use bytes::{Bytes, BytesMut};
 use crate::sync;
 
 pub(crate) enum Store {
-    File(File),
+    File(LogFile),
     /// What each append brought, with its position.
     Memory(RwLock<Vec<(u64, Bytes)>>),
 }
 
+pub(crate) struct LogFile {
+    file: File,
+    #[cfg(test)]
+    pub(crate) faults: super::faults::Faults,
+}
+
+impl LogFile {
+    fn write(&self, position: u64, bytes: &[u8]) -> io::Result<()> {
+        #[cfg(test)]
+        self.faults.before_write(&self.file, position, bytes)?;
+        self.file.write_all_at(bytes, position)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        #[cfg(test)]
+        let length = self.faults.before_sync(&self.file)?;
+        self.file.sync_data()?;
+        #[cfg(test)]
+        self.faults.after_sync(length);
+        match self.file.metadata()?.nlink() {
+            0 => Err(io::Error::new(io::ErrorKind::NotFound, "somebody removed the file")),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Store {
+    pub(crate) fn file(file: File) -> Self {
+        Self::File(LogFile {
+            file,
+            #[cfg(test)]
+            faults: super::faults::Faults::default(),
+        })
+    }
+
     pub(crate) fn memory() -> Self {
         Self::Memory(RwLock::new(Vec::new()))
     }
@@ -25,7 +59,7 @@ impl Store {
     /// caller does not move on.
     pub(crate) fn write(&self, position: u64, bytes: &Bytes) -> io::Result<()> {
         match self {
-            Self::File(file) => file.write_all_at(bytes, position),
+            Self::File(file) => file.write(position, bytes),
             Self::Memory(chunks) => {
                 sync::write(chunks).push((position, bytes.clone()));
                 Ok(())
@@ -38,7 +72,7 @@ impl Store {
         match self {
             Self::File(file) => {
                 let mut bytes = BytesMut::zeroed(length);
-                file.read_exact_at(&mut bytes, position)?;
+                file.file.read_exact_at(&mut bytes, position)?;
                 Ok(bytes.freeze())
             }
             Self::Memory(chunks) => read_chunks(&sync::read(chunks), position, length),
@@ -49,17 +83,17 @@ impl Store {
         matches!(self, Self::File(_))
     }
 
-    /// Makes what was written survive a loss of power.
+    /// Makes what was written survive a loss of power. A file that is no longer in its directory cannot.
     pub(crate) fn sync(&self) -> io::Result<()> {
         match self {
-            Self::File(file) => file.sync_data(),
+            Self::File(file) => file.sync(),
             Self::Memory(_) => Ok(()),
         }
     }
 
     pub(crate) fn truncate(&self, length: u64) -> io::Result<()> {
         match self {
-            Self::File(file) => file.set_len(length),
+            Self::File(file) => file.file.set_len(length),
             Self::Memory(chunks) => {
                 sync::write(chunks).retain(|(position, bytes)| position + bytes.len() as u64 <= length);
                 Ok(())
@@ -114,6 +148,6 @@ mod tests {
     #[test]
     fn memory_and_file_read_alike() {
         check_reads(&Store::memory());
-        check_reads(&Store::File(tempfile::tempfile().unwrap()));
+        check_reads(&Store::file(tempfile::tempfile().unwrap()));
     }
 }

@@ -16,7 +16,7 @@ pub(crate) struct TimedOffset {
 pub(crate) fn first_since(partition: &Partition, timestamp: i64) -> Result<Option<TimedOffset>, ScanFault> {
     let start = partition.start();
     for segment in partition.segments().iter() {
-        if segment.max_timestamp() < timestamp || segment.next_offset() <= start {
+        if segment.visible().max_timestamp < timestamp || segment.visible().next_offset <= start {
             continue;
         }
         let mut scan = segment.scan_from_timestamp(timestamp);
@@ -37,8 +37,8 @@ pub(crate) fn first_since(partition: &Partition, timestamp: i64) -> Result<Optio
 pub(crate) fn latest(partition: &Partition) -> Result<Option<TimedOffset>, ScanFault> {
     let start = partition.start();
     let segments = partition.segments();
-    let live = segments.iter().filter(|segment| segment.next_offset() > start);
-    let max_timestamp = live.map(|segment| segment.max_timestamp()).max().unwrap_or(NO_TIMESTAMP);
+    let live = segments.iter().filter(|segment| segment.visible().next_offset > start);
+    let max_timestamp = live.map(|segment| segment.visible().max_timestamp).max().unwrap_or(NO_TIMESTAMP);
     first_since(partition, max_timestamp)
 }
 

@@ -1,4 +1,4 @@
-//! Who waits for a partition to grow. An append wakes all of them; a waiter looks again and waits on if it was not enough.
+//! Who waits for a partition's visible end to move. A move wakes all of them; a waiter looks again and waits on if it was not enough.
 
 use std::sync::{Arc, Mutex};
 
@@ -27,5 +27,24 @@ impl Waiters {
         for waiter in sync::lock(&self.0).iter() {
             waiter.notify_one();
         }
+    }
+}
+
+/// A waiter that is in the list for as long as this lives.
+pub(crate) struct Entered<'a> {
+    waiters: &'a Waiters,
+    waiter: &'a Arc<Notify>,
+}
+
+impl<'a> Entered<'a> {
+    pub(crate) fn new(waiters: &'a Waiters, waiter: &'a Arc<Notify>) -> Self {
+        waiters.enter(waiter);
+        Self { waiters, waiter }
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.waiters.leave(self.waiter);
     }
 }

@@ -137,7 +137,7 @@ async fn handle<R: AsyncRead + Unpin>(
     input: &mut FrameReader<R>,
 ) -> Result<Answer, Refusal> {
     match call.api {
-        ApiKey::Produce => produce(shared, call),
+        ApiKey::Produce => produce(shared, call).await,
         ApiKey::Fetch => {
             let request: FetchRequest = call.decode()?;
             let (response, reservation) = api::fetch::handle(shared, request, call.version, input).await;
@@ -166,10 +166,10 @@ async fn handle<R: AsyncRead + Unpin>(
     }
 }
 
-fn produce(shared: &Shared, call: Call) -> Result<Answer, Refusal> {
+async fn produce(shared: &Shared, call: Call) -> Result<Answer, Refusal> {
     let request: ProduceRequest = call.decode()?;
     let wants_answer = request.acks != 0;
-    let (response, failed) = api::produce::handle(shared, request, call.version);
+    let (response, failed) = api::produce::handle(shared, request, call.version).await;
     match (wants_answer, failed) {
         (true, _) => call.encode(&response),
         (false, false) => Ok(Answer::Nothing),

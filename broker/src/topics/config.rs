@@ -105,6 +105,7 @@ pub(crate) struct TopicConfig {
     overrides: BTreeMap<&'static str, String>,
     pub max_message_bytes: usize,
     pub segment_bytes: u64,
+    pub segment_ms: i64,
     pub timestamp_before_max_ms: i64,
     pub timestamp_after_max_ms: i64,
     pub log_append_time: bool,
@@ -137,6 +138,7 @@ impl TopicConfig {
         Self {
             max_message_bytes: number("max.message.bytes") as usize,
             segment_bytes: number("segment.bytes") as u64,
+            segment_ms: number("segment.ms"),
             timestamp_before_max_ms: number("message.timestamp.before.max.ms"),
             timestamp_after_max_ms: number("message.timestamp.after.max.ms"),
             log_append_time: text("message.timestamp.type") == "LogAppendTime",
@@ -159,7 +161,11 @@ impl TopicConfig {
     }
 
     pub(crate) fn append_rules(&self) -> AppendRules {
-        AppendRules { segment_bytes: self.segment_bytes, log_append_time: self.log_append_time }
+        AppendRules {
+            segment_bytes: self.segment_bytes,
+            segment_ms: self.segment_ms,
+            log_append_time: self.log_append_time,
+        }
     }
 }
 

@@ -11,12 +11,15 @@ use uuid::Uuid;
 use super::config::TopicConfig;
 use super::name;
 use crate::error::BrokerError;
+use crate::log::context::LogContext;
 use crate::log::files;
 use crate::log::journal::Journal;
 use crate::log::partition::Partition;
 use crate::sync;
 
 const JOURNAL: &str = "topics.journal";
+/// They wait for the disk, not for a processor.
+const STOPPING_THREADS: usize = 8;
 
 pub(crate) struct Topic {
     pub name: String,
@@ -53,7 +56,7 @@ pub(crate) enum CreateError {
 pub(crate) struct Topics {
     root: Option<PathBuf>,
     partitions_max: usize,
-    producers_max: usize,
+    context: LogContext,
     known: RwLock<Known>,
     /// Held for the whole of a creation or removal, which is what puts them in order.
     journal: Mutex<Journal<Entry>>,
@@ -77,18 +80,12 @@ impl Known {
 }
 
 impl Topics {
-    pub(crate) fn in_memory(partitions_max: usize, producers_max: usize) -> Self {
-        Self {
-            root: None,
-            partitions_max,
-            producers_max,
-            known: RwLock::default(),
-            journal: Mutex::new(Journal::none()),
-        }
+    pub(crate) fn in_memory(partitions_max: usize, context: LogContext) -> Self {
+        Self { root: None, partitions_max, context, known: RwLock::default(), journal: Mutex::new(Journal::none()) }
     }
 
     /// Opens every topic that the journal names, and finishes removals that were interrupted.
-    pub(crate) fn open(root: &Path, partitions_max: usize, producers_max: usize) -> Result<Self, BrokerError> {
+    pub(crate) fn open(root: &Path, partitions_max: usize, context: LogContext) -> Result<Self, BrokerError> {
         let (journal, entries) = Journal::open(&root.join(JOURNAL))?;
         let mut last: BTreeMap<String, Entry> = BTreeMap::new();
         for entry in entries {
@@ -106,7 +103,7 @@ impl Topics {
                             .map_err(|reason| BrokerError::Damaged { path: root.join(JOURNAL), position: 0, reason })?;
                     let open = |n| {
                         let directory = files::partition_directory(root, &name, n as i32);
-                        Partition::open(directory, producers_max).map(Arc::new)
+                        Partition::open(directory, context.clone()).map(Arc::new)
                     };
                     let partitions = (0..partitions).map(open).collect::<Result<_, _>>()?;
                     known.insert(Arc::new(Topic { id: Uuid::from_bytes(id), config, partitions, name }));
@@ -116,7 +113,7 @@ impl Topics {
         Ok(Self {
             root: Some(root.to_path_buf()),
             partitions_max,
-            producers_max,
+            context,
             known: RwLock::new(known),
             journal: Mutex::new(journal),
         })
@@ -169,11 +166,12 @@ impl Topics {
             partitions,
             config: overrides,
         }])?;
+        journal.sync()?;
         let open = |n| match &self.root {
-            None => Ok(Arc::new(Partition::in_memory(self.producers_max))),
+            None => Ok(Arc::new(Partition::in_memory(self.context.clone()))),
             Some(root) => {
                 let directory = files::partition_directory(root, name, n as i32);
-                Partition::open(directory, self.producers_max).map(Arc::new).map_err(io::Error::other)
+                Partition::open(directory, self.context.clone()).map(Arc::new).map_err(io::Error::other)
             }
         };
         let partitions = (0..partitions).map(open).collect::<Result<_, _>>()?;
@@ -189,6 +187,7 @@ impl Topics {
             return Ok(false);
         }
         journal.append(&[Entry::Removed { name: topic.name.clone(), partitions: topic.partitions.len() as u32 }])?;
+        journal.sync()?;
         {
             let mut known = sync::write(&self.known);
             known.by_name.remove(&topic.name);
@@ -199,6 +198,17 @@ impl Topics {
         }
         topic.partitions.iter().try_for_each(|partition| partition.remove())?;
         Ok(true)
+    }
+
+    /// Syncs every log and notes where it ends, once nobody appends any more.
+    pub(crate) fn stop(&self) {
+        let topics = self.all();
+        let partitions: Vec<_> = topics.iter().flat_map(|topic| &topic.partitions).collect();
+        std::thread::scope(|scope| {
+            for some in partitions.chunks(partitions.len().div_ceil(STOPPING_THREADS).max(1)) {
+                scope.spawn(move || some.iter().for_each(|partition| partition.stop()));
+            }
+        });
     }
 
     fn snapshot(&self) -> Vec<Entry> {
@@ -219,6 +229,11 @@ fn remove_leftovers(root: &Path, name: &str, partitions: u32) -> io::Result<()> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::fsync::Fsync;
+
+    fn context() -> LogContext {
+        LogContext::new(Fsync::Os, 10)
+    }
 
     fn config() -> TopicConfig {
         TopicConfig::new([("retention.ms", "5")]).unwrap()
@@ -227,12 +242,12 @@ mod tests {
     #[test]
     fn topics_survive_a_restart_with_their_ids_and_settings() {
         let root = tempfile::tempdir().unwrap();
-        let topics = Topics::open(root.path(), 100, 10).unwrap();
+        let topics = Topics::open(root.path(), 100, context()).unwrap();
         let id = topics.create("a", 3, config()).unwrap().id;
         let gone = topics.create("b", 1, config()).unwrap();
         assert!(topics.remove(&gone).unwrap());
         assert!(!topics.remove(&gone).unwrap());
-        let topics = Topics::open(root.path(), 100, 10).unwrap();
+        let topics = Topics::open(root.path(), 100, context()).unwrap();
         let topic = topics.by_id(id).unwrap();
         assert_eq!((topic.name.as_str(), topic.partitions.len()), ("a", 3));
         assert_eq!(topic.config, config());
@@ -242,18 +257,18 @@ mod tests {
     #[test]
     fn a_removal_that_was_interrupted_is_finished() {
         let root = tempfile::tempdir().unwrap();
-        let topics = Topics::open(root.path(), 100, 10).unwrap();
+        let topics = Topics::open(root.path(), 100, context()).unwrap();
         let topic = topics.create("a", 1, config()).unwrap();
         topics.remove(&topic).unwrap();
         let leftover = files::partition_directory(root.path(), "a", 0);
         std::fs::create_dir(&leftover).unwrap();
-        Topics::open(root.path(), 100, 10).unwrap();
+        Topics::open(root.path(), 100, context()).unwrap();
         assert!(!leftover.exists());
     }
 
     #[test]
     fn creation_is_refused_for_names_and_numbers() {
-        let topics = Topics::in_memory(5, 10);
+        let topics = Topics::in_memory(5, context());
         topics.create("a.b", 2, config()).unwrap();
         assert!(matches!(topics.create("a.b", 1, config()), Err(CreateError::Exists(_))));
         assert!(matches!(topics.create("a_b", 1, config()), Err(CreateError::Name(_))));

@@ -14,6 +14,7 @@ use clap::Args;
 use order_fulfilment::Services;
 use order_fulfilment::audit::Audit;
 use tidewright::{Client, ClientConfig, WorkerError};
+use tidewright_broker::BrokerConfig;
 use tidewright_log::{KafkaConfig, Producer, Record};
 use tidewright_runtime::EngineConfig;
 use tidewright_schemas::topics::Topics;
@@ -47,7 +48,8 @@ pub(crate) async fn run(options: DemoOptions) -> Result<ExitCode, CliError> {
     let shutdown = Shutdown::listen()?;
     let home = Home::temporary()?;
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let broker = broker::start(home.storage.clone(), any_port, None, "--kafka-port").await?;
+    let broker = BrokerConfig { listen: any_port, storage: home.storage.clone(), ..BrokerConfig::default() };
+    let broker = broker::start(broker, "--kafka-port").await?;
     let kafka = broker.address().to_string();
     let config = EngineConfig::new(KafkaConfig::new(&kafka), home.secret.clone(), &home.state);
     let node = Box::pin(Node::start(config, any_port, "--http-port")).await?;
