@@ -23,7 +23,7 @@ pub struct HistoryEvent {
 macro_rules! events {
     ($($variant:ident),+ $(,)?) => {
         /// What happened; the names are Temporal's.
-        #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+        #[derive(Debug, Clone, PartialEq, Serialize)]
         #[serde(untagged)]
         #[expect(missing_docs, reason = "each variant is documented at its struct")]
         pub enum EventAttributes { $($variant($variant)),+ }
@@ -36,6 +36,16 @@ macro_rules! events {
             #[must_use]
             pub fn event_type(&self) -> &'static str {
                 match self { $(Self::$variant(_) => stringify!($variant)),+ }
+            }
+
+            /// For each type, the schema of its attributes.
+            fn forms(generator: &mut schemars::SchemaGenerator) -> Vec<schemars::Schema> {
+                vec![$(schemars::json_schema!({
+                    "properties": {
+                        "event_type": {"const": stringify!($variant)},
+                        "attributes": generator.subschema_for::<$variant>(),
+                    }
+                })),+]
             }
 
             fn read(event_type: &str, attributes: &str) -> Result<Self, String> {
@@ -104,17 +114,15 @@ impl JsonSchema for HistoryEvent {
     }
 
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let attributes = generator.subschema_for::<EventAttributes>();
         schemars::json_schema!({
             "type": "object",
             "description": "One event of a run's history; `attributes` has the form that `event_type` names.",
             "required": ["event_id", "event_time_ms", "event_type", "attributes"],
             "properties": {
-                "event_id": {"type": "integer", "minimum": 1},
+                "event_id": {"type": "integer", "minimum": 0, "description": "Gapless from 1; 0 while the event is buffered."},
                 "event_time_ms": {"type": "integer", "minimum": 0},
-                "event_type": {"type": "string", "enum": EventAttributes::TYPES},
-                "attributes": attributes,
-            }
+            },
+            "oneOf": EventAttributes::forms(generator),
         })
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod binaries;
 mod kafka;
+pub mod processes;
 mod world;
 
 pub use kafka::Kafka;

@@ -1,39 +1,28 @@
 //! The processes of a run: an engine and two workers, as a company would run them.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
+use end_to_end::processes::{self, EngineProcess, kill, send_signal, start_engine};
 use end_to_end::{Kafka, binaries};
 use serde::de::DeserializeOwned;
 use tidewright_schemas::topics::Topics;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 use crate::orders::{Histories, history};
 use crate::schedule::Victim;
 
-/// How long a process has for becoming ready.
-const START_PATIENCE: Duration = Duration::from_secs(60);
 /// How long an engine has for an answer.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(15);
-
-/// A process of the engine.
-struct Engine {
-    process: Child,
-    http_url: String,
-    /// Names its state directory and its log.
-    name: &'static str,
-}
 
 /// An engine and two workers, and perhaps another engine.
 pub struct Fleet {
     brokers: String,
     topics: Topics,
     directory: tempfile::TempDir,
-    engine: Engine,
-    second: Option<Engine>,
+    engine: EngineProcess,
+    second: Option<EngineProcess>,
     workers: Vec<Child>,
     kills: usize,
     http: reqwest::Client,
@@ -46,7 +35,7 @@ impl Fleet {
         let prefix = format!("k{:012x}.", rand::random::<u64>() >> 16);
         let topics = Topics::new(&prefix, Topics::DEFAULT_NAMESPACE)?;
         let directory = tempfile::tempdir()?;
-        std::fs::write(directory.path().join("secret"), "0123456789abcdef".repeat(4))?;
+        processes::write_secret(directory.path())?;
         let brokers = kafka.brokers().to_owned();
         let engine = start_engine(&brokers, &topics, directory.path(), "first").await?;
         let workers =
@@ -112,7 +101,7 @@ impl Fleet {
         self.get_from(self.second.as_ref().context("there is no second engine")?, path).await
     }
 
-    async fn get_from<T: DeserializeOwned>(&self, engine: &Engine, path: &str) -> anyhow::Result<T> {
+    async fn get_from<T: DeserializeOwned>(&self, engine: &EngineProcess, path: &str) -> anyhow::Result<T> {
         let request = self.http.get(format!("{}{path}", engine.http_url)).timeout(ANSWER_PATIENCE);
         let response = request.send().await?;
         let status = response.status();
@@ -143,70 +132,15 @@ impl Fleet {
     /// Stops all of them as an operator would.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         let engines = [Some(self.engine), self.second].into_iter().flatten().map(|engine| engine.process);
-        for mut child in self.workers.drain(..).chain(engines) {
-            send_signal(&child, "TERM").await?;
-            let ended =
-                tokio::time::timeout(START_PATIENCE, child.wait()).await.context("a process does not stop")??;
-            ensure!(ended.success(), "a process that was told to stop ended with {ended}");
+        for child in self.workers.drain(..).chain(engines) {
+            processes::stop(child).await?;
         }
         Ok(())
     }
 }
 
-async fn send_signal(child: &Child, signal: &str) -> anyhow::Result<()> {
-    let pid = child.id().context("a process has ended by itself")?;
-    let status = Command::new("kill").args([format!("-{signal}"), pid.to_string()]).status().await?;
-    ensure!(status.success(), "the process {pid} cannot be sent {signal}");
-    Ok(())
-}
-
-async fn kill(child: &mut Child) -> anyhow::Result<()> {
-    ensure!(child.try_wait()?.is_none(), "a process had ended before it was killed");
-    child.kill().await?;
-    Ok(())
-}
-
-fn log_file(directory: &Path, name: &str) -> anyhow::Result<std::fs::File> {
-    Ok(std::fs::OpenOptions::new().create(true).append(true).open(directory.join(name))?)
-}
-
-async fn start_engine(brokers: &str, topics: &Topics, directory: &Path, name: &'static str) -> anyhow::Result<Engine> {
-    let log = format!("{name}.log");
-    let mut process = Command::new(binaries::path("tidewright")?)
-        .args(["serve", "--brokers", brokers, "--http-listen", "127.0.0.1:0"])
-        .args(["--topic-prefix", topics.prefix(), "--session-timeout", "1"])
-        .arg("--secret-file")
-        .arg(directory.join("secret"))
-        .arg("--state-dir")
-        .arg(directory.join(name))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(log_file(directory, &log)?)
-        .kill_on_drop(true)
-        .spawn()?;
-    let stdout = process.stdout.take().context("the engine has no output")?;
-    let mut lines = BufReader::new(stdout).lines();
-    let line = tokio::time::timeout(START_PATIENCE, lines.next_line()).await.context("the engine does not start")??;
-    let Some(line) = line else {
-        bail!("the engine ended:\n{}", std::fs::read_to_string(directory.join(&log))?);
-    };
-    let ready: serde_json::Value = serde_json::from_str(&line).with_context(|| format!("not a ready line: {line}"))?;
-    let http_url = ready["http"].as_str().context("the ready line has no `http`")?.to_owned();
-    Ok(Engine { process, http_url, name })
-}
-
 fn start_worker(brokers: &str, topics: &Topics, directory: &Path, number: usize) -> anyhow::Result<Child> {
-    Ok(Command::new(binaries::path("order-fulfilment")?)
-        .env("TIDEWRIGHT_BROKERS", brokers)
-        .env("TIDEWRIGHT_TOPIC_PREFIX", topics.prefix())
-        .env("TIDEWRIGHT_TASK_QUEUE", "orders")
-        .env("TIDEWRIGHT_IDENTITY", format!("worker-{number}"))
-        .env("TIDEWRIGHT_ORDER_AUDIT", directory.join("audit"))
-        // The second worker is slow enough for its activities to be noticed as started (R24).
-        .env("ORDER_ACTIVITY_DELAY_MS", if number == 0 { "20" } else { "600" })
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(log_file(directory, &format!("worker-{number}.log"))?)
-        .kill_on_drop(true)
-        .spawn()?)
+    // The second worker is slow enough for its activities to be noticed as started (R24).
+    let delay = Duration::from_millis(if number == 0 { 20 } else { 600 });
+    processes::start_worker(brokers, topics, directory, number, delay)
 }
