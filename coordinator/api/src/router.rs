@@ -8,7 +8,7 @@ use axum::http::{Method, Uri, header};
 use axum::middleware;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use metrics_exporter_prometheus::PrometheusHandle;
+use tidewright_telemetry::prometheus::Recorder;
 use tokio::sync::watch;
 
 use crate::backend::Backend;
@@ -21,7 +21,7 @@ use crate::{describe, list, list_partition, metrics_page, observe, probes, start
 pub(crate) struct Api {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) proxy: Proxy,
-    pub(crate) metrics: PrometheusHandle,
+    pub(crate) metrics: Recorder,
     pub(crate) stopped: watch::Receiver<bool>,
 }
 

@@ -66,7 +66,7 @@ impl ApiServer {
     ) -> Result<(), ApiError> {
         let (stop, stopped) = watch::channel(false);
         let proxy = Proxy::new(backend.node())?;
-        let metrics = metrics_page::handle();
+        let metrics = metrics_page::recorder();
         let api = Api { backend, proxy, metrics: metrics.clone(), stopped: stopped.clone() };
         let serving = connections::serve(self.listener, router(Arc::new(api)), stopped);
         let stopping = async {
@@ -78,7 +78,7 @@ impl ApiServer {
         tokio::select! {
             () = serving => {}
             () = stopping => {}
-            () = metrics_page::upkeep(metrics) => {}
+            () = metrics.upkeep() => {}
         }
         Ok(())
     }

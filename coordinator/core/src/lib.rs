@@ -18,7 +18,7 @@ pub mod read;
 mod rows;
 mod state;
 
-pub use apply::{Applied, ApplyError, apply};
+pub use apply::{Applied, ApplyError, ChangedRun, apply};
 pub use audit::audit;
 pub use change::{Change, Decided, Rejection};
 pub use context::{Context, TaskToken};

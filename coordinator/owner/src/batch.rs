@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, VecDeque};
 
 use tidewright_core::{Context, Decided, Effect, Overlay, Request, Store, apply, decide, effects};
 use tidewright_schemas::{
-    Answered, Command, CommandMark, EventAttributes, HistoryRecord, RunId, TaskId, Transition, WorkflowId,
-    transition_key,
+    Answered, Command, CommandMark, HistoryRecord, RunId, TaskId, Transition, WorkflowId, transition_key,
 };
 
 use crate::codec::{self, Incoming};
-use crate::io::{Action, Counts, HistoryEntry, LogRecord, Outbound, Stop};
+use crate::io::{Action, HistoryEntry, LogRecord, Outbound, Stop};
 use crate::marks::mark_of;
 use crate::owner::Owner;
 use crate::recovery::{entry, read_history};
+use crate::report::{Outcome, Report};
 
 /// A batch that is decided and not yet committed.
 #[derive(Debug, Default)]
@@ -29,7 +29,7 @@ pub(crate) struct Batch {
     covered: Option<u64>,
     next: u64,
     last_command: Option<CommandMark>,
-    counts: Counts,
+    report: Report,
 }
 
 /// A task that goes out before the commit: its command, its name and its record.
@@ -122,13 +122,14 @@ impl<S: Store> Owner<S> {
         let mut bytes = 0;
         while let Some(record) = self.queue.front() {
             bytes += record.size();
-            let count = batch.counts.commands as usize;
+            let count = batch.report.commands as usize;
             if count > 0 && (count >= self.limits.batch_commands_max || bytes > self.limits.batch_bytes_max) {
                 break;
             }
             let Some(record) = self.queue.pop_front() else { break };
             self.queue_bytes -= record.size();
-            batch.counts.commands += 1;
+            batch.report.commands += 1;
+            batch.report.last_timestamp_ms = record.timestamp_ms;
             batch.next = record.offset + 1;
             batch.last_command = Some(mark_of(&record));
             self.decide_record(record, &mut batch, &mut entries, &mut tasks)?;
@@ -156,15 +157,17 @@ impl<S: Store> Owner<S> {
                 tracing::warn!(source, code = garbage.code, message = %garbage.message, "a record goes to the dead letters");
                 let outbound = codec::dead_letter(&record, garbage.code, &garbage.message, &self.at);
                 self.hold(source, batch);
-                batch.counts.dead_letters += 1;
+                batch.report.garbage(garbage.code);
                 batch.after.push(AfterCommit::Send { source, outbound });
             }
             Incoming::Misplaced { partition, workflow_id } => {
                 let outbound = codec::forward(record, partition, &workflow_id, &self.at);
                 self.hold(source, batch);
+                batch.report.forwarded();
                 batch.after.push(AfterCommit::Send { source, outbound });
             }
             Incoming::Request(request) => {
+                let command = request.command.type_name();
                 let context = Context {
                     incarnation: self.identity.incarnation.clone(),
                     partition: self.identity.partition,
@@ -175,11 +178,15 @@ impl<S: Store> Owner<S> {
                 let decided = decide(&overlay, &request, &context)?;
                 batch.changed = overlay.into_changes();
                 match decided {
-                    Decided::Nothing => {}
-                    Decided::Early { wait_ms } => self.rearm(&request, wait_ms),
+                    Decided::Nothing => batch.report.count(command, Outcome::Ignored),
+                    Decided::Early { wait_ms } => {
+                        batch.report.count(command, Outcome::Early);
+                        self.rearm(&request, wait_ms);
+                    }
                     Decided::Change(change) => {
                         let Some(epoch) = self.epoch.clone() else { return Ok(()) };
                         let change = change.into_transition(epoch, &context);
+                        batch.report.changed(command, &change);
                         self.take_change(&record, change, batch, entries, tasks)?;
                     }
                 }
@@ -203,8 +210,11 @@ impl<S: Store> Owner<S> {
             let key = transition_key(&change.workflow_id, superseded.source_offset, &superseded.epoch);
             batch.superseded.push(HistoryEntry { key, value: None });
         }
-        if let (true, Some(run_id)) = (applied.closed, &change.run_id) {
-            batch.closed.push((change.workflow_id.clone(), run_id.clone()));
+        if let (Some(run), Some(run_id)) = (applied.changed_run, &change.run_id) {
+            if run.close_time_ms.is_some() {
+                batch.closed.push((change.workflow_id.clone(), run_id.clone()));
+            }
+            batch.report.runs.push(run);
         }
         let effects = effects(&change);
         if !effects.is_empty() {
@@ -223,14 +233,12 @@ impl<S: Store> Owner<S> {
                 }
                 Effect::DeadLetter(dead) => {
                     tracing::warn!(source, code = dead.code, message = %dead.message, "a command goes to the dead letters");
-                    batch.counts.dead_letters += 1;
                     let outbound = codec::dead_letter(record, &dead.code, &dead.message, &self.at);
                     batch.after.push(AfterCommit::Send { source, outbound });
                 }
             }
         }
         batch.changed = overlay.into_changes();
-        count(&change, &mut batch.counts);
         batch.covered = Some(source + 1);
         let entry = entry(&HistoryRecord::Transition(change));
         batch.waiting.push_back(entry.key.clone());
@@ -296,7 +304,7 @@ impl<S: Store> Owner<S> {
         }
         self.applied_next = batch.next;
         self.last_command = batch.last_command;
-        self.positions.decided(batch.counts.commands);
+        self.positions.decided(batch.report.commands);
         for after in batch.after {
             match after {
                 AfterCommit::Reply { source, workflow_id, answered } => {
@@ -311,18 +319,7 @@ impl<S: Store> Owner<S> {
         if !batch.superseded.is_empty() {
             actions.push(Action::Append(batch.superseded));
         }
-        actions.push(Action::Committed { applied_offset: batch.next, closed: batch.closed, counts: batch.counts });
+        actions.push(Action::Committed { applied_offset: batch.next, closed: batch.closed, report: batch.report });
         Ok(())
-    }
-}
-
-fn count(change: &Transition, counts: &mut Counts) {
-    for event in &change.events {
-        match &event.attributes {
-            EventAttributes::WorkflowExecutionStarted(_) => counts.started += 1,
-            EventAttributes::WorkflowExecutionCompleted(_) => counts.completed += 1,
-            EventAttributes::WorkflowExecutionFailed(_) => counts.failed += 1,
-            _ => {}
-        }
     }
 }

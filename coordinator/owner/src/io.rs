@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use tidewright_core::{ApplyError, RowsError};
 use tidewright_schemas::{EffectFailure, Epoch, RunId, TaskId, TaskKind, WorkflowId};
 
+use crate::report::Report;
+
 /// A record as it was read from a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogRecord {
@@ -164,8 +166,8 @@ pub enum Action {
         applied_offset: u64,
         /// Runs that closed.
         closed: Vec<(WorkflowId, RunId)>,
-        /// How many workflows started, completed and failed, and how many commands went to the dead letters.
-        counts: Counts,
+        /// What the batch did.
+        report: Report,
     },
     /// Commit this offset of the commands partition to the consumer group: a hint for lag.
     CommitCommands {
@@ -177,21 +179,6 @@ pub enum Action {
         /// The offset.
         below: u64,
     },
-}
-
-/// What a batch did, for metrics.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Commands decided.
-    pub commands: u64,
-    /// Runs started.
-    pub started: u64,
-    /// Runs completed.
-    pub completed: u64,
-    /// Runs failed.
-    pub failed: u64,
-    /// Commands that went to the dead letters.
-    pub dead_letters: u64,
 }
 
 /// Why an owner stops. Nothing else may be done with it; what it sent may still arrive, and does no harm.

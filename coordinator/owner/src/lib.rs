@@ -14,13 +14,15 @@ mod meta;
 mod owner;
 mod position;
 mod recovery;
+mod report;
 mod send;
 mod timers;
 pub mod trust;
 
 pub use codec::{Forwarding, forward_stray};
 pub use io::{
-    Action, BacklogKey, Bounds, Counts, Destination, EffectId, HistoryEntry, Input, LogBounds, LogRecord, Outbound,
+    Action, BacklogKey, Bounds, Destination, EffectId, HistoryEntry, Input, LogBounds, LogRecord, Outbound,
     SendFailure, Stop,
 };
 pub use owner::{Identity, Limits, Owner, Phase};
+pub use report::{Outcome, Report};

@@ -219,6 +219,12 @@ impl<S: Store> Owner<S> {
         self.phase == Phase::Owning && self.queue.is_empty() && self.batch.is_none() && self.in_flight.len() == 0
     }
 
+    /// The offset after the last history record that was read: how far a recovery has come.
+    #[must_use]
+    pub fn history_offset(&self) -> u64 {
+        self.history_next
+    }
+
     /// How much is sent and not acknowledged.
     #[must_use]
     pub fn effects_in_flight(&self) -> usize {

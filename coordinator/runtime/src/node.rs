@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::EngineConfig;
 use crate::contact::Contact;
+use crate::measure::Meters;
 use crate::status::Board;
 use crate::task_topics::TaskTopics;
 
@@ -38,6 +39,7 @@ pub(crate) struct Node {
     pub(crate) memory: SharedMemory,
     pub(crate) board: Board,
     pub(crate) contact: Arc<Contact>,
+    pub(crate) meters: Meters,
 }
 
 /// What a namespace's record says.
@@ -65,6 +67,7 @@ impl Node {
             memory: SharedMemory::new(64 * 1024 * 1024, 64 * 1024 * 1024),
             board: Board::default(),
             contact: Arc::new(Contact::new(config.session_timeout)),
+            meters: Meters::new(topics.namespace()),
             incarnation: namespace.incarnation,
             partitions: namespace.partitions,
             authority,

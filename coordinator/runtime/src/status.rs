@@ -107,6 +107,14 @@ impl Board {
         self.with(|entries| entries.values().map(|entry| entry.status.clone()).collect())
     }
 
+    /// The partitions that are owned here.
+    pub(crate) fn owned_partitions(&self) -> Vec<(PartitionStatus, Arc<OwnedPartition>)> {
+        self.with(|entries| {
+            let owned = entries.values().filter(|entry| matches!(entry.status.state, PartitionState::Owned { .. }));
+            owned.filter_map(|entry| Some((entry.status.clone(), entry.owned.upgrade()?))).collect()
+        })
+    }
+
     pub(crate) fn find(&self, partition: u32) -> Option<Weak<OwnedPartition>> {
         self.with(|entries| {
             let entry = entries.get(&partition)?;

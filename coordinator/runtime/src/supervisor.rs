@@ -42,6 +42,7 @@ impl Supervisor {
     pub(crate) async fn run(mut self, mut shutdown: watch::Receiver<bool>) -> Result<(), GroupError> {
         let mut ticks = tokio::time::interval(TICK);
         let janitor = tokio::spawn(janitor::run(Arc::clone(&self.node), shutdown.clone()));
+        let sampler = tokio::spawn(measure::sample(Arc::clone(&self.node), shutdown.clone()));
         let result = loop {
             tokio::select! {
                 () = told(&mut shutdown) => break Ok(()),
@@ -55,6 +56,7 @@ impl Supervisor {
             }
         };
         janitor.abort();
+        sampler.abort();
         self.stop_all().await;
         self.tick();
         self.group.close().await;
@@ -141,7 +143,7 @@ impl Supervisor {
             self.group.commit(&self.topic_partition(partition), offset);
         }
         self.stopping.retain(|_, task| !task.is_finished());
-        measure::partitions(&self.node.board.statuses());
+        self.node.meters.partitions(&self.node.board.statuses());
     }
 }
 

@@ -28,6 +28,23 @@ impl SharedMemory {
         let memtables = WriteBufferManager::new_write_buffer_manager_with_cache(memtable_bytes, false, cache.clone());
         Self { cache, memtables }
     }
+
+    /// How much the block cache holds, in bytes.
+    #[must_use]
+    pub fn block_cache_bytes(&self) -> u64 {
+        u64::try_from(self.cache.get_usage()).unwrap_or(u64::MAX)
+    }
+}
+
+/// How much a store takes, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Files on disk.
+    pub disk_bytes: u64,
+    /// What is written and not yet on disk; part of the shared budget for memtables.
+    pub memtable_bytes: u64,
+    /// Indexes and filters outside the block cache.
+    pub table_reader_bytes: u64,
 }
 
 /// A store that cannot be opened.
@@ -85,6 +102,18 @@ impl PartitionStore {
         let mut options = FlushOptions::default();
         options.set_wait(true);
         self.db.flush_opt(&options).map_err(failed)
+    }
+
+    /// How much it takes, as far as RocksDB knows.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        // What RocksDB does not tell counts as nothing.
+        let ask = |property: &str| self.db.property_int_value(property).ok().flatten().unwrap_or_default();
+        Usage {
+            disk_bytes: ask("rocksdb.total-sst-files-size"),
+            memtable_bytes: ask("rocksdb.cur-size-all-mem-tables"),
+            table_reader_bytes: ask("rocksdb.estimate-table-readers-mem"),
+        }
     }
 
     /// A view of one moment.
@@ -197,7 +226,9 @@ mod tests {
             let snapshot = reader.snapshot();
             store.write(vec![put("k", "new")]).unwrap();
             assert_eq!(snapshot.get(b"k").unwrap().unwrap(), b"old");
+            assert!(store.usage().memtable_bytes > 0 && store.usage().disk_bytes == 0);
             store.flush().unwrap();
+            assert!(store.usage().disk_bytes > 0);
         }
         assert_eq!(store(directory.path()).get(b"k").unwrap().unwrap(), b"new");
     }

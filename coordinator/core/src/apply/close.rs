@@ -16,7 +16,6 @@ pub(super) fn close<R: Rows>(
     applying.run.status = status;
     applying.run.close_time_ms = Some(event.event_time_ms);
     applying.run.workflow_task = WorkflowTaskState::Idle;
-    applying.applied.closed = true;
     let (workflow_id, run_id) = (applying.writer.workflow_id.clone(), applying.writer.run_id.clone());
     let activities = applying.writer.state().activities(&workflow_id, &run_id, PENDING_ACTIVITIES_MAX as usize)?;
     for (event_id, row) in activities.into_iter().filter(|(_, row)| !row.detached) {

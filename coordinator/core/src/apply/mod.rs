@@ -8,6 +8,7 @@ mod events;
 mod facts;
 mod workflow_task;
 
+use tidewright_schemas::api::WorkflowStatus;
 use tidewright_schemas::{EventId, RowFact, RunId, Transition, WorkflowId};
 
 use crate::rows::{Overlay, Rows, RowsError};
@@ -44,8 +45,29 @@ pub enum ApplyError {
 pub struct Applied {
     /// Records of which nothing is needed once this one is committed: their keys are to be tombstoned (R2).
     pub superseded: Vec<SupersededRecord>,
-    /// Whether the run closed.
-    pub closed: bool,
+    /// The run, if it started or closed.
+    pub changed_run: Option<ChangedRun>,
+}
+
+/// A run that started or closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedRun {
+    /// Its type.
+    pub workflow_type: String,
+    /// Its task queue.
+    pub task_queue: String,
+    /// `Running` if it started, else how it closed.
+    pub status: WorkflowStatus,
+    /// When it started, in milliseconds since 1970.
+    pub start_time_ms: u64,
+    /// When it closed.
+    pub close_time_ms: Option<u64>,
+    /// How many events its history has.
+    pub history_events: u64,
+    /// How many bytes they take.
+    pub history_bytes: u64,
+    /// The trace that its start belongs to.
+    pub traceparent: Option<String>,
 }
 
 /// Applies a valid record.
@@ -100,6 +122,10 @@ impl<'a, R: Rows> Applying<'a, R> {
         if let Some(digest) = &self.change.history_digest {
             self.run.history_digest.clone_from(digest);
         }
+        let closes = self.before.as_ref().is_some_and(RunRow::is_open) && !self.run.is_open();
+        if self.before.is_none() || closes {
+            self.applied.changed_run = Some(changed_run(&self.run));
+        }
         if self.before.is_none() {
             self.writer.make_current()?;
             self.writer.index_by_start(self.run.start_time_ms);
@@ -116,5 +142,18 @@ impl<'a, R: Rows> Applying<'a, R> {
     /// This record's name.
     pub(crate) fn this_record(&self) -> SupersededRecord {
         SupersededRecord { source_offset: self.change.source_offset, epoch: self.change.epoch.clone() }
+    }
+}
+
+fn changed_run(run: &RunRow) -> ChangedRun {
+    ChangedRun {
+        workflow_type: run.workflow_type.clone(),
+        task_queue: run.task_queue.clone(),
+        status: run.status,
+        start_time_ms: run.start_time_ms,
+        close_time_ms: run.close_time_ms,
+        history_events: run.next_event_id - 1,
+        history_bytes: run.history_bytes,
+        traceparent: run.traceparent.clone(),
     }
 }

@@ -80,6 +80,12 @@ impl Producer {
         let _ = self.shared.buffer.acquire_many(whole).await;
     }
 
+    /// How many bytes are enqueued and not confirmed, in units of a kilobyte for each record.
+    #[must_use]
+    pub fn buffered_bytes(&self) -> usize {
+        BUFFER_BYTES_MAX.saturating_sub(self.shared.buffer.available_permits() * BUFFER_UNIT_BYTES)
+    }
+
     fn enqueue(&self, record: &Record, place: tokio::sync::OwnedSemaphorePermit) -> Delivery {
         match self.link() {
             Ok(link) => {

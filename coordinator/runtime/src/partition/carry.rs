@@ -1,6 +1,7 @@
 //! Carries out what an owner wants to be done.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tidewright_log::{Entry, StartAt};
 use tidewright_owner::{Action, HistoryEntry};
@@ -9,6 +10,7 @@ use tidewright_store::PartitionStore;
 
 use super::End;
 use super::drive::{History, UnderWay};
+use crate::measure::PartitionMeters;
 use crate::node::Node;
 use crate::view::OwnedPartition;
 use crate::{backlog, outbox};
@@ -19,11 +21,27 @@ pub(super) struct Carrier {
     producer: History,
     store: PartitionStore,
     owned: Option<Arc<OwnedPartition>>,
+    meters: Arc<PartitionMeters>,
+    started: Instant,
+    recovers_from: u64,
+    /// When the batch that is not committed yet was appended.
+    appended: Option<Instant>,
 }
 
 impl Carrier {
     pub(super) fn new(node: Arc<Node>, partition: u32, producer: History, store: PartitionStore) -> Self {
-        Self { node, partition, producer, store, owned: None }
+        let meters = node.meters.partition(partition);
+        Self {
+            node,
+            partition,
+            producer,
+            store,
+            owned: None,
+            meters,
+            started: Instant::now(),
+            recovers_from: 0,
+            appended: None,
+        }
     }
 
     pub(super) async fn carry_out(&mut self, actions: Vec<Action>, under_way: &mut UnderWay) -> Result<(), End> {
@@ -36,6 +54,7 @@ impl Carrier {
     async fn carry_out_one(&mut self, action: Action, under_way: &mut UnderWay) -> Result<(), End> {
         match action {
             Action::ReadHistory { from } => {
+                self.recovers_from = from;
                 let topic = self.node.topics.history();
                 under_way.history = Some(self.open(topic, from).await?);
             }
@@ -45,6 +64,9 @@ impl Carrier {
             }
             Action::Append(entries) => {
                 let topic = self.node.topics.history();
+                if is_batch(&entries) {
+                    self.appended = Some(Instant::now());
+                }
                 let entries = entries.into_iter().map(entry).collect();
                 let append = self.producer.append(&topic, self.partition, entries).await;
                 under_way.appends.push(append);
@@ -57,11 +79,12 @@ impl Carrier {
                 under_way.scans.push(Box::pin(backlog::scan(Arc::clone(&self.node), key)));
             }
             Action::Owned(epoch) => self.owned(&epoch, under_way),
-            Action::Committed { closed, counts, .. } => {
+            Action::Committed { closed, report, .. } => {
                 if let Some(owned) = &self.owned {
                     owned.closed(&closed);
                 }
-                crate::measure::committed(&counts);
+                self.meters.decided(report.last_timestamp_ms);
+                self.node.meters.committed(&report, self.appended.take().map(|since| since.elapsed()));
             }
             Action::CommitCommands { offset } => self.commit_commands(offset),
             Action::DeleteCommands { below } => {
@@ -84,7 +107,10 @@ impl Carrier {
 
     fn owned(&mut self, epoch: &Epoch, under_way: &UnderWay) {
         let partition = self.partition;
-        tracing::info!(partition, epoch = epoch.offset, "the partition is owned");
+        let (took, recovered) = (self.started.elapsed(), epoch.offset.saturating_sub(self.recovers_from));
+        self.meters.recovering(0);
+        self.node.meters.owned(took, recovered);
+        tracing::info!(partition, epoch = epoch.offset, recovered, ?took, "the partition is owned");
         let owned = Arc::new(OwnedPartition::new(self.store.clone(), Arc::clone(&self.node.contact)));
         self.node.board.owned(partition, epoch.offset, &owned);
         self.owned = Some(owned);
@@ -108,6 +134,11 @@ impl Carrier {
     fn commit_commands(&self, offset: u64) {
         self.node.board.commit(self.partition, offset);
     }
+}
+
+/// Whether this is what a batch of commands changed, and no claim, position or tombstone.
+fn is_batch(entries: &[HistoryEntry]) -> bool {
+    entries.first().is_some_and(|entry| entry.value.is_some() && entry.key.starts_with("transition/"))
 }
 
 fn entry(entry: HistoryEntry) -> Entry {

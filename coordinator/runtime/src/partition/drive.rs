@@ -75,6 +75,7 @@ async fn drive_until_stopped(
     let store = open_store(node, partition).await?;
     let mut owner = Owner::new(identity(node, partition), node.config.limits.clone(), store.clone())?;
     let bounds = bounds(node, partition, &owner).await?;
+    let (meters, history_end) = (node.meters.partition(partition), bounds.history.end);
     let mut carrier = Carrier::new(Arc::clone(node), partition, Arc::clone(&producer), store.clone());
     let mut under_way = UnderWay::new();
     let actions = owner.handle(Input::Start(bounds))?;
@@ -100,7 +101,11 @@ async fn drive_until_stopped(
         };
         let actions = owner.handle(input)?;
         carrier.carry_out(actions, &mut under_way).await?;
-        *was_owned |= owner.epoch().is_some();
+        if owner.epoch().is_some() {
+            *was_owned = true;
+        } else {
+            meters.recovering(history_end.saturating_sub(owner.history_offset()));
+        }
         node.board.progress(partition, owner.applied_offset(), owner.effects_in_flight());
     }
     store.flush().map_err(|e| End::Stop(Stop::Rows(e)))?;

@@ -61,7 +61,7 @@ pub(crate) async fn run(
             End::Shutdown => break,
             End::Stop(stop) if stop.is_temporary() => {
                 tracing::info!(partition, %stop, "the owner of a partition stops");
-                metrics::counter!("tidewright_owner_deposed_total").increment(1);
+                node.meters.deposed();
                 node.board.set(partition, PartitionState::Recovering);
                 if !wait_until_assigned(&confirm, partition, &mut shutdown).await {
                     break;
@@ -93,6 +93,7 @@ pub(crate) async fn run(
         }
     }
     node.board.remove(partition);
+    node.meters.partition(partition).left();
 }
 
 /// Waits until the group says, after what just happened, that the partition is still this node's (R12): only then may it

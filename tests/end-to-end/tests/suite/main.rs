@@ -2,6 +2,7 @@
 
 mod by_hand;
 mod garbage;
+mod metrics;
 mod orders;
 mod trouble;
 mod user_code;

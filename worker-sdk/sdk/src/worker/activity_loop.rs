@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::attempt::Attempts;
 use super::confirm::Confirmations;
+use super::measure::SlotMeters;
 use super::membership::Membership;
 use super::offsets::{Offsets, Position};
 use super::text_header;
@@ -22,6 +23,7 @@ pub(crate) struct ActivityLoop {
     attempts: Arc<Attempts>,
     confirmations: Arc<Confirmations>,
     slots: usize,
+    slot_meters: SlotMeters,
     offsets: Offsets,
     /// Tokens of the attempts that run here, with the records that bring them: more than one after a rebalance.
     running: HashMap<Arc<str>, Vec<Position>>,
@@ -35,13 +37,14 @@ impl ActivityLoop {
         membership: Membership,
         attempts: Arc<Attempts>,
         confirmations: Arc<Confirmations>,
-        slots: usize,
+        (slots, slot_meters): (usize, SlotMeters),
     ) -> Self {
         Self {
             membership,
             attempts,
             confirmations,
             slots,
+            slot_meters,
             offsets: Offsets::default(),
             running: HashMap::new(),
             attempts_running: JoinSet::new(),
@@ -53,6 +56,7 @@ impl ActivityLoop {
     pub(crate) async fn run(mut self, stop: CancellationToken, grace: Duration) {
         while !stop.is_cancelled() {
             let free = self.slots.saturating_sub(self.attempts_running.len());
+            self.slot_meters.set(self.attempts_running.len(), self.slots);
             tokio::select! {
                 () = stop.cancelled() => {}
                 Some(token) = self.settled.1.recv() => self.settle(&token),

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tidewright_replay::{Panic, catch};
 use tidewright_schemas::{
@@ -13,6 +13,7 @@ use tidewright_schemas::{
 use tokio::task::JoinHandle;
 
 use super::commands::{Commands, Undeliverable};
+use super::measure::Meters;
 use crate::ActivityContext;
 use crate::error::application;
 use crate::registry::{Attempt, AttemptOutcome, Registry};
@@ -25,6 +26,7 @@ pub(crate) struct Attempts {
     pub(crate) registry: Arc<Registry>,
     pub(crate) commands: Commands,
     pub(crate) worker: WorkerIdentity,
+    pub(crate) meters: Arc<Meters>,
 }
 
 impl Attempts {
@@ -32,6 +34,8 @@ impl Attempts {
     /// latest when its outcome is in the log.
     pub(crate) async fn run(&self, task: ActivityTask, traceparent: Option<String>, settled: impl Fn()) {
         let traceparent = traceparent.as_deref();
+        self.meters.attempt_starts(&task);
+        let began = Instant::now();
         let announce = async {
             tokio::time::sleep(ANNOUNCED_AFTER).await;
             let started = RecordActivityStarted { token: task.token.clone(), worker: self.worker.clone() };
@@ -45,6 +49,7 @@ impl Attempts {
             outcome = self.outcome(&task, traceparent) => outcome,
             outcome = announce => outcome,
         };
+        self.meters.attempt_ends(&task, began, outcome.is_err());
         self.tell(&task, outcome, traceparent).await;
         settled();
     }

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use tidewright_replay::Run;
 use tidewright_schemas::{RunId, WorkflowTask};
 
+use super::measure::CacheMeters;
+
 /// A run as it was left by this worker's last completion.
 pub(crate) struct CachedRun {
     pub(crate) run: Run,
@@ -30,17 +32,19 @@ pub(crate) struct Cache {
     by_use: BTreeMap<u64, RunId>,
     uses: u64,
     runs_max: usize,
+    meters: CacheMeters,
 }
 
 impl Cache {
-    pub(crate) fn new(runs_max: usize) -> Self {
-        Self { runs: HashMap::new(), by_use: BTreeMap::new(), uses: 0, runs_max }
+    pub(crate) fn new(runs_max: usize, meters: CacheMeters) -> Self {
+        Self { runs: HashMap::new(), by_use: BTreeMap::new(), uses: 0, runs_max, meters }
     }
 
     /// Takes a run out; it is put back once it has been advanced.
     pub(crate) fn take(&mut self, run_id: &RunId) -> Option<CachedRun> {
         let (used, run) = self.runs.remove(run_id)?;
         self.by_use.remove(&used);
+        self.tell_size();
         Some(run)
     }
 
@@ -50,9 +54,16 @@ impl Cache {
         self.by_use.insert(self.uses, run_id.clone());
         self.runs.insert(run_id, (self.uses, run));
         while self.runs.len() > self.runs_max {
-            let Some((_, oldest)) = self.by_use.pop_first() else { return };
+            let Some((_, oldest)) = self.by_use.pop_first() else { break };
             self.runs.remove(&oldest);
+            self.meters.evicted.increment(1);
         }
+        self.tell_size();
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "the cache is bounded far below 2^52")]
+    fn tell_size(&self) {
+        self.meters.size.set(self.runs.len() as f64);
     }
 }
 
@@ -76,7 +87,7 @@ mod tests {
 
     #[test]
     fn the_least_recently_used_run_leaves() {
-        let mut cache = Cache::new(2);
+        let mut cache = Cache::new(2, CacheMeters::new("default", "q"));
         let ids = ["a", "b", "c"].map(RunId::from_text);
         cache.put(ids[0].clone(), cached(&ids[0]));
         cache.put(ids[1].clone(), cached(&ids[1]));
@@ -90,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_cache_of_nothing_keeps_nothing() {
-        let mut cache = Cache::new(0);
+        let mut cache = Cache::new(0, CacheMeters::new("default", "q"));
         let id = RunId::from_text("a");
         cache.put(id.clone(), cached(&id));
         assert!(cache.take(&id).is_none());

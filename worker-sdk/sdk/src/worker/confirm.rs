@@ -1,9 +1,12 @@
 //! Asks whether a task that may be a repeat is still wanted (R25).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidewright_client::Client;
 use tidewright_schemas::{ActivityTask, Answer, ConfirmTask, TaskVerdict, WorkerIdentity, headers};
+
+use super::measure::Meters;
 
 /// How long one question waits for its answer; it is asked again until there is one.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -13,6 +16,7 @@ const RETRY_DELAY: Duration = Duration::from_secs(1);
 pub(crate) struct Confirmations {
     pub(crate) client: Client,
     pub(crate) worker: WorkerIdentity,
+    pub(crate) meters: Arc<Meters>,
 }
 
 impl Confirmations {
@@ -20,7 +24,10 @@ impl Confirmations {
     pub(crate) async fn ask(&self, task: &ActivityTask, traceparent: Option<&str>) -> TaskVerdict {
         loop {
             match self.ask_once(task, traceparent).await {
-                Ok(verdict) => return verdict,
+                Ok(verdict) => {
+                    self.meters.confirmed(verdict);
+                    return verdict;
+                }
                 Err(problem) => {
                     let (workflow_id, activity_type) = (&task.workflow_id, &task.activity_type);
                     tracing::warn!(%workflow_id, activity_type, "whether a task is still wanted is not known yet: {problem}");

@@ -8,6 +8,7 @@ mod attempt;
 mod cache;
 mod commands;
 mod confirm;
+mod measure;
 mod membership;
 mod offsets;
 mod options;
@@ -15,6 +16,7 @@ mod workflow_loop;
 mod workflow_task;
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,8 +33,10 @@ use crate::definition::{Activities, WorkflowDef};
 use crate::registry::Registry;
 use activity_loop::ActivityLoop;
 use attempt::Attempts;
+use cache::Cache;
 use commands::Commands;
 use confirm::Confirmations;
+use measure::{CacheMeters, Meters, SlotMeters};
 use membership::Membership;
 pub use options::WorkerOptions;
 use workflow_loop::{WorkflowLoop, Workflows};
@@ -59,6 +63,9 @@ pub enum WorkerError {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The address for metrics cannot be used.
+    #[error("{0}")]
+    Metrics(String),
     /// Kafka refuses what the worker needs.
     #[error(transparent)]
     Kafka(#[from] LogError),
@@ -126,6 +133,7 @@ impl Worker {
             return Err(WorkerError::NothingRegistered(self.task_queue));
         }
         let mut stop = std::pin::pin!(stop);
+        let _metrics = serve_metrics(self.options.metrics_listen).await?;
         tokio::select! {
             ready = self.prepare_topics() => ready?,
             _ = &mut stop => return Ok(()),
@@ -153,6 +161,8 @@ impl Worker {
         let incarnation = Uuid::new_v4().to_string();
         let worker = WorkerIdentity { identity: client.config().identity.clone(), incarnation };
         let commands = Commands::new(client.producer().clone(), topics.commands());
+        let (namespace, queue) = (topics.namespace(), &self.task_queue);
+        let meters = Arc::new(Meters::new(namespace, queue));
         // A worker without any workflow leaves workflow tasks to those that have some; likewise for activities.
         let registry = Arc::new(self.registry.clone());
         let workflows = Workflows {
@@ -160,24 +170,26 @@ impl Worker {
             history: client.history_pages(),
             commands: commands.clone(),
             worker: worker.clone(),
+            meters: Arc::clone(&meters),
         };
-        let confirmations = Confirmations { client: client.clone(), worker: worker.clone() };
-        let attempts = Attempts { registry, commands, worker };
+        let confirmations =
+            Confirmations { client: client.clone(), worker: worker.clone(), meters: Arc::clone(&meters) };
+        let attempts = Attempts { registry, commands, worker, meters };
         let mut loops = JoinSet::new();
         if self.registry.has_workflows() {
             let membership = Membership::join(kafka, &topics.workflow_tasks(&self.task_queue))?;
-            let (slots, cached) = (options.max_concurrent_workflow_tasks, options.max_cached_runs);
-            let workflow_loop = WorkflowLoop::new(membership, Arc::new(workflows), slots, cached);
+            let slots = (options.max_concurrent_workflow_tasks, SlotMeters::new(namespace, queue, "WorkflowWorker"));
+            let cache = Cache::new(options.max_cached_runs, CacheMeters::new(namespace, queue));
+            let workflow_loop = WorkflowLoop::new(membership, Arc::new(workflows), slots, cache);
             loops.spawn(workflow_loop.run(stop.clone(), options.shutdown_grace));
         }
         if self.registry.has_activities() {
             let membership = Membership::join(kafka, &topics.activity_tasks(&self.task_queue))?;
             let (attempts, confirmations) = (Arc::new(attempts), Arc::new(confirmations));
-            let slots = options.max_concurrent_activities;
+            let slots = (options.max_concurrent_activities, SlotMeters::new(namespace, queue, "ActivityWorker"));
             let activity_loop = ActivityLoop::new(membership, attempts, confirmations, slots);
             loops.spawn(activity_loop.run(stop.clone(), options.shutdown_grace));
         }
-        let (namespace, queue) = (topics.namespace(), &self.task_queue);
         tracing::info!(
             namespace,
             task_queue = queue,
@@ -209,6 +221,24 @@ impl Worker {
             }
         }
     }
+}
+
+/// Serves `/metrics` until it is dropped, if somebody asks for it.
+#[cfg(feature = "prometheus")]
+async fn serve_metrics(address: Option<SocketAddr>) -> Result<JoinSet<()>, WorkerError> {
+    use tidewright_telemetry::prometheus;
+    let mut serving = JoinSet::new();
+    let Some(address) = address else { return Ok(serving) };
+    let server = prometheus::MetricsServer::bind(address).await.map_err(|e| WorkerError::Metrics(e.to_string()))?;
+    tracing::info!("metrics are served on http://{}/metrics", server.local_addr());
+    serving.spawn(server.serve(prometheus::install()));
+    Ok(serving)
+}
+
+#[cfg(not(feature = "prometheus"))]
+async fn serve_metrics(address: Option<SocketAddr>) -> Result<(), WorkerError> {
+    let problem = |address| format!("metrics cannot be served on {address}: build with the feature `prometheus`");
+    address.map_or(Ok(()), |address| Err(WorkerError::Metrics(problem(address))))
 }
 
 fn tell(report: &TopicReport) {

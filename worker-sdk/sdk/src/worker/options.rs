@@ -1,5 +1,6 @@
 //! How a worker works.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tidewright_client::ConfigError;
@@ -19,6 +20,9 @@ pub struct WorkerOptions {
     /// How many partitions the task topics get if this worker is the first to need them: with the slots they set how
     /// far a queue can be spread. Default: 8.
     pub task_topic_partitions: u32,
+    /// Where `GET /metrics` answers in Prometheus' text form. Default: nowhere; what is measured goes through the `metrics`
+    /// facade all the same, for a recorder of the application's own.
+    pub metrics_listen: Option<SocketAddr>,
 }
 
 impl Default for WorkerOptions {
@@ -29,13 +33,15 @@ impl Default for WorkerOptions {
             max_cached_runs: 1_000,
             shutdown_grace: Duration::from_secs(10),
             task_topic_partitions: 8,
+            metrics_listen: None,
         }
     }
 }
 
 impl WorkerOptions {
     /// Reads `TIDEWRIGHT_MAX_CONCURRENT_ACTIVITIES`, `TIDEWRIGHT_MAX_CONCURRENT_WORKFLOW_TASKS`,
-    /// `TIDEWRIGHT_MAX_CACHED_RUNS`, `TIDEWRIGHT_SHUTDOWN_GRACE_MS` and `TIDEWRIGHT_TASK_TOPIC_PARTITIONS`.
+    /// `TIDEWRIGHT_MAX_CACHED_RUNS`, `TIDEWRIGHT_SHUTDOWN_GRACE_MS`, `TIDEWRIGHT_TASK_TOPIC_PARTITIONS` and
+    /// `TIDEWRIGHT_METRICS_LISTEN` (IP:PORT).
     pub fn from_env() -> Result<Self, ConfigError> {
         Self::from_variables(|name| std::env::var(name).ok())
     }
@@ -54,6 +60,14 @@ impl WorkerOptions {
         let default = Self::default();
         let grace_ms = u64::try_from(default.shutdown_grace.as_millis()).unwrap_or(u64::MAX);
         let partitions = number("TIDEWRIGHT_TASK_TOPIC_PARTITIONS", 1, u64::from(default.task_topic_partitions))?;
+        let metrics_listen = match variable("TIDEWRIGHT_METRICS_LISTEN").filter(|value| !value.is_empty()) {
+            None => None,
+            Some(value) => Some(value.parse().map_err(|_| ConfigError::Variable {
+                name: "TIDEWRIGHT_METRICS_LISTEN".to_owned(),
+                value,
+                problem: "not an address such as 127.0.0.1:9464".to_owned(),
+            })?),
+        };
         Ok(Self {
             max_concurrent_activities: count(
                 "TIDEWRIGHT_MAX_CONCURRENT_ACTIVITIES",
@@ -68,6 +82,7 @@ impl WorkerOptions {
             max_cached_runs: count("TIDEWRIGHT_MAX_CACHED_RUNS", 0, default.max_cached_runs)?,
             shutdown_grace: Duration::from_millis(number("TIDEWRIGHT_SHUTDOWN_GRACE_MS", 0, grace_ms)?),
             task_topic_partitions: u32::try_from(partitions).unwrap_or(u32::MAX),
+            metrics_listen,
         })
     }
 }
@@ -84,5 +99,8 @@ mod tests {
         let wrong = |name: &str| (name == "TIDEWRIGHT_MAX_CONCURRENT_ACTIVITIES").then(|| "0".to_owned());
         let error = WorkerOptions::from_variables(wrong).unwrap_err().to_string();
         assert!(error.contains("TIDEWRIGHT_MAX_CONCURRENT_ACTIVITIES") && error.contains("`0`"), "{error}");
+        let port_only = |name: &str| (name == "TIDEWRIGHT_METRICS_LISTEN").then(|| "9464".to_owned());
+        let error = WorkerOptions::from_variables(port_only).unwrap_err().to_string();
+        assert!(error.contains("127.0.0.1:9464"), "{error}");
     }
 }

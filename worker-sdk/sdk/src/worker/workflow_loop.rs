@@ -4,16 +4,17 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tidewright_client::HistoryPages;
 use tidewright_log::{GroupEvent, Received};
-use tidewright_schemas::{RunId, WorkerIdentity, WorkflowTask, headers};
+use tidewright_schemas::{Command, RunId, WorkerIdentity, WorkflowTask, headers};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::cache::{Cache, CachedRun};
 use super::commands::Commands;
+use super::measure::{Meters, SlotMeters};
 use super::membership::Membership;
 use super::offsets::{Offsets, Position};
 use super::text_header;
@@ -26,6 +27,7 @@ pub(crate) struct Workflows {
     pub(crate) history: HistoryPages,
     pub(crate) commands: Commands,
     pub(crate) worker: WorkerIdentity,
+    pub(crate) meters: Arc<Meters>,
 }
 
 /// A task that was taken.
@@ -47,6 +49,7 @@ pub(crate) struct WorkflowLoop {
     membership: Membership,
     workflows: Arc<Workflows>,
     slots: usize,
+    slot_meters: SlotMeters,
     cache: Cache,
     offsets: Offsets,
     /// Runs that are being advanced, each with the tasks that wait for it.
@@ -57,12 +60,18 @@ pub(crate) struct WorkflowLoop {
 }
 
 impl WorkflowLoop {
-    pub(crate) fn new(membership: Membership, workflows: Arc<Workflows>, slots: usize, cached_runs_max: usize) -> Self {
+    pub(crate) fn new(
+        membership: Membership,
+        workflows: Arc<Workflows>,
+        (slots, slot_meters): (usize, SlotMeters),
+        cache: Cache,
+    ) -> Self {
         Self {
             membership,
             workflows,
             slots,
-            cache: Cache::new(cached_runs_max),
+            slot_meters,
+            cache,
             offsets: Offsets::default(),
             busy: HashMap::new(),
             taken: 0,
@@ -74,6 +83,7 @@ impl WorkflowLoop {
     pub(crate) async fn run(mut self, stop: CancellationToken, grace: Duration) {
         while !stop.is_cancelled() {
             let free = self.slots.saturating_sub(self.taken);
+            self.slot_meters.set(self.taken, self.slots);
             tokio::select! {
                 () = stop.cancelled() => {}
                 Some(done) = self.jobs.join_next() => self.done(done),
@@ -176,8 +186,15 @@ impl Workflows {
             tracing::debug!(run_id = %task.run_id, "a task came again whose completion is in the log");
             return cached;
         }
-        let advancer = Advancer { registry: &self.registry, history: &self.history, worker: &self.worker };
+        let Self { registry, history, worker, meters, .. } = self;
+        let advancer = Advancer { registry, history, worker, meters };
+        let began = Instant::now();
         let Advanced { command, cached } = advancer.advance(task, cached).await;
+        let failed = match &command {
+            Command::FailWorkflowTask(failed) => Some(failed.cause),
+            _ => None,
+        };
+        meters.workflow_task_ends(&task.workflow_type, began, failed);
         let traceparent = job.traceparent.as_deref();
         match self.commands.send(&task.workflow_id, &command, traceparent).await {
             Ok(()) => cached,

@@ -1,5 +1,7 @@
 //! Advances one run by one workflow task: a task and perhaps a cached run in, a command and perhaps a run to cache out.
 
+use std::time::Instant;
+
 use tidewright_client::{HistoryPages, HistoryRange};
 use tidewright_replay::{ReplayError, Run, RunInfo, WorkflowStart};
 use tidewright_schemas::limits::{COMMAND_BYTES_MAX, DECISIONS_MAX};
@@ -10,6 +12,7 @@ use tidewright_schemas::{
 use uuid::Uuid;
 
 use super::cache::CachedRun;
+use super::measure::Meters;
 use crate::error::application;
 use crate::registry::Registry;
 
@@ -65,6 +68,7 @@ pub(crate) struct Advancer<'a> {
     pub(crate) registry: &'a Registry,
     pub(crate) history: &'a HistoryPages,
     pub(crate) worker: &'a WorkerIdentity,
+    pub(crate) meters: &'a Meters,
 }
 
 impl Advancer<'_> {
@@ -99,8 +103,17 @@ impl Advancer<'_> {
         let known = cached.filter(|cached| cached.fits(task)).map(|cached| cached.run);
         let (run, decisions) = match known.map(|run| go_on(run, task)) {
             // A cached run that the task's events do not reach is no better than none.
-            None | Some(Err(ReplayError::BadHistory(_))) => self.replay(task).await?,
-            Some(outcome) => outcome?,
+            None | Some(Err(ReplayError::BadHistory(_))) => {
+                self.looked_up(task, false);
+                let began = Instant::now();
+                let replayed = self.replay(task).await;
+                self.meters.replayed(&task.workflow_type, began);
+                replayed?
+            }
+            Some(outcome) => {
+                self.looked_up(task, true);
+                outcome?
+            }
         };
         if decisions.len() > DECISIONS_MAX {
             return Err(Problem::TooManyDecisions(decisions.len()));
@@ -117,6 +130,13 @@ impl Advancer<'_> {
         match serde_json::to_vec(&command).map_or(usize::MAX, |value| value.len()) {
             bytes if bytes > COMMAND_BYTES_MAX => Err(Problem::TooLarge(bytes)),
             _ => Ok(Advanced { command, cached }),
+        }
+    }
+
+    /// A run's first task has nothing to find.
+    fn looked_up(&self, task: &WorkflowTask, found: bool) {
+        if task.previous_started_event_id > 0 {
+            self.meters.looked_up(found);
         }
     }
 
