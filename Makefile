@@ -4,7 +4,7 @@ SEEDS ?= 0..1000
 target := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help ready demo dev test test-kafka simulate check fmt schemas ci
+.PHONY: help ready demo dev test test-kafka simulate check fmt schemas docs ci
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | awk -F '|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -46,6 +46,10 @@ fmt: ## Format the code
 
 schemas: ## Generate the JSON Schemas anew
 	cargo run -q -p tidewright-schemas -- write
+
+docs: ready ## Write the generated parts of the documentation anew
+	$(announce)
+	cargo run -q -- config reference --update docs/configuration.md
 
 ci: ## Do what CI does
 	.ci/run

@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::config::{ConfigCommand, ConfigOption};
 use crate::error::ErrorStyle;
 use crate::logging::{LogOptions, Verbosity};
 use crate::{broker, demo, dev, explain, serve, workflow};
@@ -12,6 +13,8 @@ use crate::{broker, demo, dev, explain, serve, workflow};
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) config: ConfigOption,
     #[command(flatten)]
     pub(crate) log: LogOptions,
 }
@@ -42,6 +45,9 @@ pub(crate) enum Command {
     /// Start workflows and look at them
     #[command(subcommand)]
     Workflow(workflow::WorkflowCommand),
+    /// Show and check the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Explain an error code
     Explain(explain::ExplainOptions),
 }
@@ -52,7 +58,7 @@ impl Command {
         match self {
             Self::Dev(_) | Self::Serve(_) | Self::Broker(_) => Verbosity::Progress,
             Self::Demo(_) => Verbosity::Errors,
-            Self::Workflow(_) | Self::Explain(_) => Verbosity::Warnings,
+            Self::Workflow(_) | Self::Config(_) | Self::Explain(_) => Verbosity::Warnings,
         }
     }
 
@@ -60,31 +66,38 @@ impl Command {
     pub(crate) fn errors(&self) -> ErrorStyle {
         match self {
             Self::Workflow(command) if command.output().is_json() => ErrorStyle::Json,
+            Self::Config(command) if command.output().is_json() => ErrorStyle::Json,
             _ => ErrorStyle::Text,
+        }
+    }
+
+    /// Whether the configuration file counts for it.
+    pub(crate) fn is_configured(&self) -> bool {
+        match self {
+            Self::Dev(_) | Self::Serve(_) | Self::Workflow(_) | Self::Config(ConfigCommand::Show(_)) => true,
+            Self::Broker(_) | Self::Demo(_) | Self::Config(_) | Self::Explain(_) => false,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
-    use super::*;
+    use crate::config::command::command;
 
     #[test]
     fn the_command_line_holds_together() {
-        Cli::command().debug_assert();
+        command(None).debug_assert();
     }
 
     fn help(path: &[&str]) -> String {
         let arguments = ["tidewright"].iter().chain(path).copied().chain(["--help"]);
-        Cli::try_parse_from(arguments).unwrap_err().to_string()
+        command(None).try_get_matches_from(arguments).unwrap_err().to_string()
     }
 
     #[test]
     fn help_reads_well() {
         // The values of the environment would be part of it otherwise.
-        let commands: [&[&str]; 8] = [
+        let commands: [&[&str]; 9] = [
             &[],
             &["dev"],
             &["serve"],
@@ -93,6 +106,7 @@ mod tests {
             &["workflow", "start"],
             &["workflow", "result"],
             &["workflow", "list"],
+            &["config", "show"],
         ];
         for path in commands {
             insta::assert_snapshot!(format!("help {}", path.join(" ")).trim().replace(' ', "-"), help(path));
@@ -110,7 +124,7 @@ mod tests {
             "workflow show -w w --address http://127.0.0.1:1",
             "workflow list --limit 5 -o json",
         ] {
-            let parsed = Cli::try_parse_from(["tidewright"].into_iter().chain(arguments.split(' ')));
+            let parsed = command(None).try_get_matches_from(["tidewright"].into_iter().chain(arguments.split(' ')));
             assert!(parsed.is_ok(), "{arguments}: {}", parsed.unwrap_err());
         }
     }
@@ -125,7 +139,7 @@ mod tests {
             "workflow start --type T",
             "workflow result",
         ] {
-            let parsed = Cli::try_parse_from(["tidewright"].into_iter().chain(arguments.split(' ')));
+            let parsed = command(None).try_get_matches_from(["tidewright"].into_iter().chain(arguments.split(' ')));
             assert_eq!(parsed.unwrap_err().exit_code(), 2, "{arguments}");
         }
     }

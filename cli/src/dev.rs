@@ -10,7 +10,6 @@ use tidewright_broker::{BrokerConfig, Storage};
 use tidewright_log::KafkaConfig;
 use tidewright_owner::trust::Secret;
 use tidewright_runtime::EngineConfig;
-use tidewright_schemas::topics::Topics;
 
 use crate::broker::{self, FsyncPolicy};
 use crate::error::CliError;
@@ -42,8 +41,7 @@ pub(crate) struct DevOptions {
     /// Where the HTTP API listens; 0 takes any free port
     #[arg(long, value_name = "PORT", default_value_t = HTTP_PORT)]
     http_port: u16,
-    /// The namespace
-    #[arg(short, long, env = "TIDEWRIGHT_NAMESPACE", default_value = Topics::DEFAULT_NAMESPACE, hide_env_values = true)]
+    #[arg(short, long)]
     namespace: String,
 }
 

@@ -91,6 +91,13 @@ impl CliError {
         Self::coded("TW0703", format!("the secret file {} cannot be used: {problem}", path.display()))
     }
 
+    /// TW0725 `SecretMissing`.
+    pub(crate) fn secret_missing() -> Self {
+        Self::coded("TW0725", "a node needs the cluster's secret, and none is configured")
+            .hint("name its file with --secret-file FILE, TIDEWRIGHT_SECRET_FILE, or secret_file in the configuration file")
+            .usage()
+    }
+
     /// TW0704 `DirectoryUnusable`.
     pub(crate) fn directory(path: &Path, problem: impl std::fmt::Display) -> Self {
         Self::coded("TW0704", format!("the directory {} cannot be used: {problem}", path.display()))
@@ -118,7 +125,7 @@ impl CliError {
         let _ = std::io::stderr().lock().write_all(text.as_bytes());
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let Details { code, message, hint, .. } = &*self.0;
         let mut text = match code {
             Some(code) => format!("error[{code}]: {}\n", clean(message)),
@@ -171,7 +178,7 @@ mod tests {
 
     #[test]
     fn every_code_of_the_command_line_has_a_page() {
-        for number in 701..=709 {
+        for number in (701..=709).chain(720..=725) {
             let code = format!("TW0{number}");
             assert!(tidewright_api::error_title(&code).is_some(), "docs/errors/{code}.md is missing");
         }

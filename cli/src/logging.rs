@@ -40,27 +40,9 @@ pub(crate) fn broker_leaves() {
 /// Options for the log.
 #[derive(Debug, Args)]
 pub(crate) struct LogOptions {
-    /// How log lines on stderr look
-    #[arg(
-        long,
-        global = true,
-        env = "TIDEWRIGHT_LOG_FORMAT",
-        value_name = "FORMAT",
-        value_enum,
-        default_value = "text",
-        hide_env_values = true,
-        help_heading = "Log"
-    )]
+    #[arg(long, global = true, value_enum, default_value = "text", help_heading = "Log")]
     log_format: LogFormat,
-    /// What is logged, for instance `info` or `tidewright_runtime=debug,warn`
-    #[arg(
-        long,
-        global = true,
-        env = "TIDEWRIGHT_LOG",
-        value_name = "FILTER",
-        hide_env_values = true,
-        help_heading = "Log"
-    )]
+    #[arg(long, global = true, help_heading = "Log")]
     log: Option<String>,
 }
 

@@ -1,17 +1,19 @@
 //! The `tidewright` command.
 //!
 //! `dev`, `serve`, `broker` and `demo` run something until they are told to stop; `workflow …` asks a node over HTTP;
-//! `explain` prints the page of an error code. What a program may want to read goes to stdout, everything else to stderr.
+//! `config` shows the configuration; `explain` prints the page of an error code. What a program may want to read goes to stdout, everything else to stderr.
 //! Exit codes: 0 all is well, 1 something failed, 2 the command line is wrong, 130 stopped at once by a second Ctrl-C.
 
 mod broker;
 mod cli;
+mod config;
 mod demo;
 mod dev;
 mod error;
 mod explain;
 mod logging;
 mod node;
+mod node_options;
 mod output;
 mod secret;
 mod serve;
@@ -21,15 +23,20 @@ mod workflow;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 use cli::{Cli, Command};
-use error::CliError;
+use config::Configuration;
+use error::{CliError, ErrorStyle};
 
 fn main() -> ExitCode {
-    let Cli { command, log } = Cli::parse();
+    let (Cli { command, log, .. }, configuration) = match config::invocation(std::env::args_os().collect()) {
+        Ok(invocation) => invocation,
+        Err(error) => {
+            error.report(ErrorStyle::Text);
+            return error.exit_code();
+        }
+    };
     let (verbosity, errors) = (command.verbosity(), command.errors());
-    let outcome = log.install(verbosity).and_then(|()| run(command));
+    let outcome = log.install(verbosity).and_then(|()| run(command, &configuration));
     match outcome {
         Ok(code) => code,
         Err(error) => {
@@ -39,15 +46,16 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<ExitCode, CliError> {
+fn run(command: Command, configuration: &Configuration) -> Result<ExitCode, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::system)?;
     let outcome = runtime.block_on(async {
         match command {
             Command::Dev(options) => Box::pin(dev::run(options)).await,
-            Command::Serve(options) => Box::pin(serve::run(options)).await,
+            Command::Serve(options) => Box::pin(serve::run(options, configuration)).await,
             Command::Broker(options) => broker::run(options).await,
             Command::Demo(options) => Box::pin(demo::run(options)).await,
             Command::Workflow(command) => workflow::run(command).await,
+            Command::Config(command) => config::run(command, configuration),
             Command::Explain(options) => explain::run(&options),
         }
     });

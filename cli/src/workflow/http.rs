@@ -43,7 +43,7 @@ enum Missed {
 
 impl Server {
     pub(crate) fn new(options: &ServerOptions) -> Result<Self, CliError> {
-        let address = options.address.trim_end_matches('/');
+        let address = options.http_url.trim_end_matches('/');
         if !address.starts_with("http://") {
             return Err(CliError::plain(format!("`{address}` is no http:// URL"))
                 .hint("an address is like http://127.0.0.1:8233; for TLS put a proxy in between")
@@ -62,7 +62,7 @@ impl Server {
     /// The default namespace at an address.
     pub(crate) fn at(address: &str) -> Result<Self, CliError> {
         let namespace = Topics::DEFAULT_NAMESPACE.to_owned();
-        Self::new(&ServerOptions { address: address.to_owned(), namespace, output: Output::Text })
+        Self::new(&ServerOptions { http_url: address.to_owned(), namespace, output: Output::Text })
     }
 
     fn workflows_path(&self) -> String {

@@ -1,12 +1,15 @@
 //! How to reach Kafka, and how each kind of client is set up.
 //!
 //! A user's properties win over our defaults, but not over those that a client's promises rest on: such a property is
-//! named in a warning and ignored.
+//! refused with the reason.
 
 use std::collections::BTreeMap;
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
+
+use crate::error::LogError;
+use crate::properties::refuse_fixed;
 
 const BROKERS_VARIABLE: &str = "TIDEWRIGHT_BROKERS";
 const PROPERTY_VARIABLE_PREFIX: &str = "TIDEWRIGHT_KAFKA_";
@@ -62,8 +65,8 @@ impl KafkaConfig {
         for (name, value) in variables {
             if name == BROKERS_VARIABLE && !value.is_empty() {
                 config.brokers = value;
-            } else if let Some(property) = name.strip_prefix(PROPERTY_VARIABLE_PREFIX) {
-                config.properties.insert(property.to_ascii_lowercase().replace('_', "."), value);
+            } else if let Some(property) = Self::property_of_variable(&name) {
+                config.properties.insert(property, value);
             }
         }
         if let Some(client_id) = config.properties.remove("client.id") {
@@ -72,8 +75,21 @@ impl KafkaConfig {
         config
     }
 
+    /// The property that a variable sets, if it is one of `TIDEWRIGHT_KAFKA_*`.
+    #[must_use]
+    pub fn property_of_variable(variable: &str) -> Option<String> {
+        Some(variable.strip_prefix(PROPERTY_VARIABLE_PREFIX)?.to_ascii_lowercase().replace('_', "."))
+    }
+
     /// librdkafka's configuration for one client: `defaults` give way to the user's properties, `required` do not.
-    pub(crate) fn client(&self, defaults: &[(&str, String)], required: &[(&str, String)]) -> ClientConfig {
+    pub(crate) fn client(
+        &self,
+        defaults: &[(&str, String)],
+        required: &[(&str, String)],
+    ) -> Result<ClientConfig, LogError> {
+        for name in self.properties.keys() {
+            refuse_fixed(name)?;
+        }
         let mut client = ClientConfig::new();
         // A new topic, a moved leader or a restarted broker is found within a fraction of a second.
         client
@@ -91,14 +107,11 @@ impl KafkaConfig {
             client.set(name, value);
         }
         for (name, value) in required {
-            if self.properties.get(*name).is_some_and(|set| set != value) {
-                tracing::warn!(property = name, value, "this Kafka property is fixed, since correctness rests on it");
-            }
             client.set(*name, value);
         }
         client.set("bootstrap.servers", &self.brokers).set("client.id", &self.client_id);
         client.set_log_level(RDKafkaLogLevel::Info);
-        client
+        Ok(client)
     }
 }
 
@@ -126,9 +139,11 @@ mod tests {
 
     #[test]
     fn a_property_wins_over_a_default_but_not_over_a_promise() {
-        let config = KafkaConfig::new("a:1").with_property("linger.ms", "7").with_property("acks", "1");
-        let client = config.client(&[property("linger.ms", 0)], &[property("acks", "all")]);
-        assert_eq!(client.get("linger.ms"), Some("7"));
+        let config = KafkaConfig::new("a:1").with_property("fetch.wait.max.ms", "7");
+        let client = config.client(&[property("fetch.wait.max.ms", 0)], &[property("acks", "all")]).unwrap();
+        assert_eq!(client.get("fetch.wait.max.ms"), Some("7"));
         assert_eq!(client.get("acks"), Some("all"));
+        let error = config.with_property("acks", "1").client(&[], &[]).unwrap_err();
+        assert!(error.to_string().contains("`acks`"), "{error}");
     }
 }

@@ -2,6 +2,8 @@
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use crate::properties::PropertyError;
+
 /// Why a record was not delivered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -142,6 +144,9 @@ pub enum LogError {
     /// A property is wrong.
     #[error("the Kafka configuration is wrong: {0}")]
     Config(String),
+    /// A property is set that must not be.
+    #[error("[{code}] {problem}", code = .0.code(), problem = .0)]
+    Property(#[from] PropertyError),
     /// A topic or partition does not exist.
     #[error("{what}: the topic or partition does not exist")]
     TopicMissing {

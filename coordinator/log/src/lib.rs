@@ -20,6 +20,7 @@ mod context;
 mod error;
 mod group;
 mod producer;
+mod properties;
 mod reader;
 mod record;
 
@@ -30,5 +31,6 @@ pub use config::KafkaConfig;
 pub use error::{GroupError, LogError, ReadError, SendError, SendErrorKind};
 pub use group::{AssignedPartition, GroupConsumer, GroupEvent, GroupMode, GroupOptions, TopicPartition};
 pub use producer::{Acked, Append, Delivery, HistoryProducer, Producer};
+pub use properties::{PropertyError, check_property, common_properties, fixed_properties, is_secret_property};
 pub use reader::{Batch, Isolation, LogReader, PartitionReader, ReaderOptions, StartAt};
 pub use record::{Entry, Received, Record};

@@ -31,6 +31,10 @@ pub struct EngineConfig {
     pub task_partitions: u32,
     /// How long a silent node keeps its partitions.
     pub session_timeout: Duration,
+    /// Memory for what is read from the stores, in bytes.
+    pub state_cache_bytes: usize,
+    /// Memory for what is not yet in the stores' files, in bytes.
+    pub state_write_buffer_bytes: usize,
     /// Bounds of each partition's owner.
     pub limits: Limits,
 }
@@ -50,6 +54,8 @@ impl EngineConfig {
             partitions: 4,
             task_partitions: 4,
             session_timeout: Duration::from_secs(6),
+            state_cache_bytes: 64 * 1024 * 1024,
+            state_write_buffer_bytes: 64 * 1024 * 1024,
             limits: Limits::default(),
         }
     }

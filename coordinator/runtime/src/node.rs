@@ -64,7 +64,7 @@ impl Node {
             cluster: ClusterWriter::new(producer.clone(), topics.cluster()),
             history: Mutex::new(Arc::new(HistoryProducer::new(kafka)?)),
             task_topics: TaskTopics::new(admin.clone(), config.task_partitions),
-            memory: SharedMemory::new(64 * 1024 * 1024, 64 * 1024 * 1024),
+            memory: SharedMemory::new(config.state_cache_bytes, config.state_write_buffer_bytes),
             board: Board::default(),
             contact: Arc::new(Contact::new(config.session_timeout)),
             meters: Meters::new(topics.namespace()),

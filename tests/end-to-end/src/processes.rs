@@ -39,7 +39,7 @@ pub async fn start_engine(
     let log = format!("{name}.log");
     let mut process = Command::new(binaries::path("tidewright")?)
         .args(["serve", "--brokers", brokers, "--http-listen", "127.0.0.1:0"])
-        .args(["--topic-prefix", topics.prefix(), "--session-timeout", "1"])
+        .args(["--topic-prefix", topics.prefix(), "--session-timeout", "1s"])
         .arg("--secret-file")
         .arg(directory.join("secret"))
         .arg("--state-dir")

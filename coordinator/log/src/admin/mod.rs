@@ -83,7 +83,7 @@ impl Handle {
 impl Admin {
     /// Makes the client; it connects in the background.
     pub fn new(config: &KafkaConfig) -> Result<Self, LogError> {
-        let quiet = quiet_client(config);
+        let quiet = quiet_client(config)?;
         let client = quiet.create_with_context(Quiet).map_err(|error| client_error(&error))?;
         Ok(Self { config: config.clone(), handle: Arc::new(Handle(Some(client))) })
     }
@@ -186,7 +186,7 @@ impl Admin {
         partitions: &[u32],
     ) -> Result<BTreeMap<u32, u64>, LogError> {
         let what = format!("asking for what group {group} has committed of {topic}");
-        let mut config = quiet_client(&self.config);
+        let mut config = quiet_client(&self.config)?;
         config.set("group.id", group).set("enable.auto.commit", "false").remove("message.max.bytes");
         let (topic, partitions) = (topic.to_owned(), partitions.to_vec());
         blocking(what.clone(), move || {
@@ -211,10 +211,10 @@ impl Admin {
 
 /// A client without events of its own. librdkafka would queue its log lines for ever, so it writes none: what goes wrong
 /// is in the answer to the request.
-fn quiet_client(config: &KafkaConfig) -> ClientConfig {
-    let mut client = config.client(&[], &[property("statistics.interval.ms", 0)]);
+fn quiet_client(config: &KafkaConfig) -> Result<ClientConfig, LogError> {
+    let mut client = config.client(&[], &[property("statistics.interval.ms", 0)])?;
     client.set_log_level(RDKafkaLogLevel::Emerg);
-    client
+    Ok(client)
 }
 
 fn admin_options() -> AdminOptions {

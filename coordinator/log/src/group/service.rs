@@ -40,7 +40,7 @@ pub(super) fn start(
     shared.state().topics.clone_from(&options.topics);
     let context = GroupContext { shared: Arc::clone(&shared) };
     let mut client: Client =
-        client_config(config, options).create_with_context(context).map_err(|error| client_error(&error))?;
+        client_config(config, options)?.create_with_context(context).map_err(|error| client_error(&error))?;
     let (orders, inbox) = mpsc::channel();
     let awake = Arc::new(AtomicBool::new(false));
     let (waker, woken) = (orders.clone(), Arc::clone(&awake));
@@ -62,7 +62,7 @@ pub(super) fn start(
     Ok((shared, orders))
 }
 
-fn client_config(config: &KafkaConfig, options: &GroupOptions) -> rdkafka::ClientConfig {
+fn client_config(config: &KafkaConfig, options: &GroupOptions) -> Result<rdkafka::ClientConfig, LogError> {
     let defaults = [
         // librdkafka has one fetch on its way to a broker: a partition that is assigned waits for it to come back.
         property("fetch.wait.max.ms", 200),

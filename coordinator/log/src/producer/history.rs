@@ -86,7 +86,7 @@ impl HistoryProducer {
         required.extend([property("message.timeout.ms", 0), property("enable.gapless.guarantee", true)]);
         let (sender, failure) = watch::channel(None);
         let watcher = Fragile { failure: sender, unconfirmed: Arc::default() };
-        let config = config.client(&shared_defaults(), &required);
+        let config = config.client(&shared_defaults(), &required)?;
         let link = Link::new("tw-history", &config, watcher, Duration::ZERO)?;
         Ok(Self { link, buffer: Arc::new(Semaphore::new(BUFFER_BYTES_MAX / BUFFER_UNIT_BYTES)), failure })
     }

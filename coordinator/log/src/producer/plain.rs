@@ -113,7 +113,7 @@ impl Producer {
 fn connect(config: &KafkaConfig) -> Result<Link<Plain>, LogError> {
     let mut defaults = shared_defaults();
     defaults.push(property("message.timeout.ms", 30_000));
-    Link::new("tw-producer", &config.client(&defaults, &shared_requirements()), Plain, DRAIN)
+    Link::new("tw-producer", &config.client(&defaults, &shared_requirements())?, Plain, DRAIN)
 }
 
 fn unavailable(message: String) -> SendError {

@@ -141,7 +141,7 @@ impl LogReader {
             property("queued.max.messages.kbytes", (options.prefetch_bytes / 1024).max(1)),
         ];
         let client: ReaderClient = config
-            .client(&defaults, &required)
+            .client(&defaults, &required)?
             .create_with_context(ReaderContext)
             .map_err(|error| client_error(&error))?;
         let (client, orders) = service::start(client)?;
