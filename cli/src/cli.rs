@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::config::{ConfigCommand, ConfigOption};
 use crate::error::ErrorStyle;
 use crate::logging::{LogOptions, Verbosity};
-use crate::{broker, demo, dev, explain, serve, workflow};
+use crate::{broker, completions, demo, dev, explain, health, man, serve, workflow};
 
 /// Durable execution on Apache Kafka.
 #[derive(Debug, Parser)]
@@ -48,8 +48,19 @@ pub(crate) enum Command {
     /// Show and check the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Ask a node whether it is well
+    ///
+    /// The exit code is 0 if it is, and 1 if it is not or does not answer within 5 seconds: made for health checks.
+    Health(health::HealthOptions),
     /// Explain an error code
     Explain(explain::ExplainOptions),
+    /// Print the completions for a shell
+    ///
+    /// For instance `tidewright completions bash > ~/.local/share/bash-completion/completions/tidewright`. `make install`
+    /// puts them where shells look.
+    Completions(completions::CompletionsOptions),
+    /// Write the manual pages into a directory
+    Man(man::ManOptions),
 }
 
 impl Command {
@@ -58,7 +69,12 @@ impl Command {
         match self {
             Self::Dev(_) | Self::Serve(_) | Self::Broker(_) => Verbosity::Progress,
             Self::Demo(_) => Verbosity::Errors,
-            Self::Workflow(_) | Self::Config(_) | Self::Explain(_) => Verbosity::Warnings,
+            Self::Workflow(_)
+            | Self::Config(_)
+            | Self::Health(_)
+            | Self::Explain(_)
+            | Self::Completions(_)
+            | Self::Man(_) => Verbosity::Warnings,
         }
     }
 
@@ -74,8 +90,17 @@ impl Command {
     /// Whether the configuration file counts for it.
     pub(crate) fn is_configured(&self) -> bool {
         match self {
-            Self::Dev(_) | Self::Serve(_) | Self::Workflow(_) | Self::Config(ConfigCommand::Show(_)) => true,
-            Self::Broker(_) | Self::Demo(_) | Self::Config(_) | Self::Explain(_) => false,
+            Self::Dev(_)
+            | Self::Serve(_)
+            | Self::Workflow(_)
+            | Self::Health(_)
+            | Self::Config(ConfigCommand::Show(_)) => true,
+            Self::Broker(_)
+            | Self::Demo(_)
+            | Self::Config(_)
+            | Self::Explain(_)
+            | Self::Completions(_)
+            | Self::Man(_) => false,
         }
     }
 }

@@ -1,17 +1,21 @@
 //! The `tidewright` command.
 //!
 //! `dev`, `serve`, `broker` and `demo` run something until they are told to stop; `workflow …` asks a node over HTTP;
-//! `config` shows the configuration; `explain` prints the page of an error code. What a program may want to read goes to stdout, everything else to stderr.
+//! `config` shows the configuration, `health` asks a node, `explain` prints the page of an error code; `completions` and
+//! `man` write what comes with a package. What a program may want to read goes to stdout, everything else to stderr.
 //! Exit codes: 0 all is well, 1 something failed, 2 the command line is wrong, 130 stopped at once by a second Ctrl-C.
 
 mod broker;
 mod cli;
+mod completions;
 mod config;
 mod demo;
 mod dev;
 mod error;
 mod explain;
+mod health;
 mod logging;
+mod man;
 mod node;
 mod node_options;
 mod output;
@@ -56,7 +60,10 @@ fn run(command: Command, configuration: &Configuration) -> Result<ExitCode, CliE
             Command::Demo(options) => Box::pin(demo::run(options)).await,
             Command::Workflow(command) => workflow::run(command).await,
             Command::Config(command) => config::run(command, configuration),
+            Command::Health(options) => health::run(options).await,
             Command::Explain(options) => explain::run(&options),
+            Command::Completions(options) => completions::run(&options),
+            Command::Man(options) => man::run(&options),
         }
     });
     // What was to be finished is; a blocking call that hangs must not hold up the exit.

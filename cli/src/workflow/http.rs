@@ -160,7 +160,7 @@ pub(crate) fn parse<T: DeserializeOwned>(body: &str) -> Result<T, CliError> {
 }
 
 /// An error with its sources, since reqwest's own text leaves them out.
-fn chain(error: &reqwest::Error) -> String {
+pub(crate) fn chain(error: &reqwest::Error) -> String {
     // The innermost one says what happened; those around it only where.
     let last = std::iter::successors(std::error::Error::source(error), |e| (*e).source()).last();
     last.map_or_else(|| error.to_string(), ToString::to_string)
