@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::config::{ConfigCommand, ConfigOption};
 use crate::error::ErrorStyle;
 use crate::logging::{LogOptions, Verbosity};
-use crate::{broker, completions, demo, dev, explain, health, man, serve, workflow};
+use crate::{broker, completions, demo, dev, doctor, explain, health, man, serve, workflow};
 
 /// Durable execution on Apache Kafka.
 #[derive(Debug, Parser)]
@@ -45,6 +45,13 @@ pub(crate) enum Command {
     /// Start workflows and look at them
     #[command(subcommand)]
     Workflow(workflow::WorkflowCommand),
+    /// Find out whether Kafka and this machine are as a node or a worker needs them
+    ///
+    /// It looks at brokers, rights, topics, groups and the state directory, and changes nothing. Each finding says what is
+    /// so, what follows, and how to put it right. It works before anything of Tidewright exists, and says what would be
+    /// made.
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(Box<doctor::DoctorOptions>),
     /// Show and check the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -70,6 +77,7 @@ impl Command {
             Self::Dev(_) | Self::Serve(_) | Self::Broker(_) => Verbosity::Progress,
             Self::Demo(_) => Verbosity::Errors,
             Self::Workflow(_)
+            | Self::Doctor(_)
             | Self::Config(_)
             | Self::Health(_)
             | Self::Explain(_)
@@ -82,6 +90,7 @@ impl Command {
     pub(crate) fn errors(&self) -> ErrorStyle {
         match self {
             Self::Workflow(command) if command.output().is_json() => ErrorStyle::Json,
+            Self::Doctor(options) if options.output.is_json() => ErrorStyle::Json,
             Self::Config(command) if command.output().is_json() => ErrorStyle::Json,
             _ => ErrorStyle::Text,
         }
@@ -93,6 +102,7 @@ impl Command {
             Self::Dev(_)
             | Self::Serve(_)
             | Self::Workflow(_)
+            | Self::Doctor(_)
             | Self::Health(_)
             | Self::Config(ConfigCommand::Show(_)) => true,
             Self::Broker(_)
@@ -122,7 +132,7 @@ mod tests {
     #[test]
     fn help_reads_well() {
         // The values of the environment would be part of it otherwise.
-        let commands: [&[&str]; 9] = [
+        let commands: [&[&str]; 10] = [
             &[],
             &["dev"],
             &["serve"],
@@ -132,6 +142,7 @@ mod tests {
             &["workflow", "result"],
             &["workflow", "list"],
             &["config", "show"],
+            &["doctor"],
         ];
         for path in commands {
             insta::assert_snapshot!(format!("help {}", path.join(" ")).trim().replace(' ', "-"), help(path));

@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn every_code_of_the_command_line_has_a_page() {
-        for number in (701..=710).chain(720..=725) {
+        for number in (701..=710).chain(720..=725).chain(801..=819) {
             let code = format!("TW0{number}");
             assert!(tidewright_api::error_title(&code).is_some(), "docs/errors/{code}.md is missing");
         }

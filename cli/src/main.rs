@@ -1,8 +1,9 @@
 //! The `tidewright` command.
 //!
 //! `dev`, `serve`, `broker` and `demo` run something until they are told to stop; `workflow …` asks a node over HTTP;
-//! `config` shows the configuration, `health` asks a node, `explain` prints the page of an error code; `completions` and
-//! `man` write what comes with a package. What a program may want to read goes to stdout, everything else to stderr.
+//! `doctor` looks at Kafka, `config` shows the configuration, `health` asks a node, `explain` prints the page of an error
+//! code; `completions` and `man` write what comes with a package. What a program may want to read goes to stdout,
+//! everything else to stderr.
 //! Exit codes: 0 all is well, 1 something failed, 2 the command line is wrong, 130 stopped at once by a second Ctrl-C.
 
 mod broker;
@@ -11,6 +12,7 @@ mod completions;
 mod config;
 mod demo;
 mod dev;
+mod doctor;
 mod error;
 mod explain;
 mod health;
@@ -59,6 +61,7 @@ fn run(command: Command, configuration: &Configuration) -> Result<ExitCode, CliE
             Command::Broker(options) => broker::run(options).await,
             Command::Demo(options) => Box::pin(demo::run(options)).await,
             Command::Workflow(command) => workflow::run(command).await,
+            Command::Doctor(options) => Box::pin(doctor::run(*options, configuration)).await,
             Command::Config(command) => config::run(command, configuration),
             Command::Health(options) => health::run(options).await,
             Command::Explain(options) => explain::run(&options),

@@ -21,10 +21,14 @@ mod error;
 mod group;
 mod producer;
 mod properties;
+mod reach;
 mod reader;
 mod record;
 
-pub use admin::{Admin, Difference, Severity, TopicKind, TopicReport, TopicSpec, Watermarks};
+pub use admin::{
+    Admin, ClusterInfo, Difference, Operation, Severity, TopicInfo, TopicKind, TopicReport, TopicSeen, TopicSpec,
+    Watermarks,
+};
 pub use caller::{CallError, Caller, CallerOptions};
 pub use cluster::{ClusterError, ClusterView, ClusterWriter};
 pub use config::KafkaConfig;
@@ -32,5 +36,6 @@ pub use error::{GroupError, LogError, ReadError, SendError, SendErrorKind};
 pub use group::{AssignedPartition, GroupConsumer, GroupEvent, GroupMode, GroupOptions, TopicPartition};
 pub use producer::{Acked, Append, Delivery, HistoryProducer, Producer};
 pub use properties::{PropertyError, check_property, common_properties, fixed_properties, is_secret_property};
+pub use reach::{Unreached, reach};
 pub use reader::{Batch, Isolation, LogReader, PartitionReader, ReaderOptions, StartAt};
 pub use record::{Entry, Received, Record};

@@ -3,6 +3,7 @@
 //! Unlike a producer's plain metadata request, they never create a topic on a cluster that creates topics by itself, and
 //! never ask for all topics.
 
+use std::collections::BTreeSet;
 use std::ffi::{CStr, CString, c_char};
 use std::ptr::NonNull;
 use std::time::Duration;
@@ -11,9 +12,10 @@ use rdkafka::bindings as native;
 use rdkafka::client::Client;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 
+use super::inspect::{ClusterInfo, Operation, TopicSeen};
 use super::{Quiet, TopicInfo};
 
-type Failure = (Option<RDKafkaErrorCode>, String);
+pub(super) type Failure = (Option<RDKafkaErrorCode>, String);
 
 /// A pointer that librdkafka gave us to keep, destroyed once when it is dropped.
 struct Owned<T> {
@@ -42,6 +44,23 @@ impl<T> Drop for Owned<T> {
 
 /// Describes topics, blocking for at most `timeout`. Topics that do not exist are left out.
 pub(super) fn topics(client: &Client<Quiet>, names: &[String], timeout: Duration) -> Result<Vec<TopicInfo>, Failure> {
+    let mut infos = Vec::with_capacity(names.len());
+    for (name, seen) in look_at(client, names, timeout)? {
+        match seen {
+            TopicSeen::There { info, .. } => infos.push(info),
+            TopicSeen::Missing => {}
+            TopicSeen::Failed { code, message } => return Err((Some(code), format!("{name}: {message}"))),
+        }
+    }
+    Ok(infos)
+}
+
+/// Looks at topics one by one, with what this client may do there.
+pub(super) fn look_at(
+    client: &Client<Quiet>,
+    names: &[String],
+    timeout: Duration,
+) -> Result<Vec<(String, TopicSeen)>, Failure> {
     let names: Result<Vec<CString>, _> = names.iter().map(|name| CString::new(name.as_str())).collect();
     let names = names.map_err(|error| (Some(RDKafkaErrorCode::InvalidTopic), error.to_string()))?;
     let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
@@ -65,16 +84,12 @@ pub(super) fn topics(client: &Client<Quiet>, names: &[String], timeout: Duration
         let first = native::rd_kafka_DescribeTopics_result_topics(result, &mut count);
         if first.is_null() { &[][..] } else { std::slice::from_raw_parts(first, count) }
     };
-    let mut infos = Vec::with_capacity(described.len());
-    for &description in described {
-        // SAFETY: see above: the description is valid as long as `event`, which outlives this call.
-        infos.extend(unsafe { read(description) }?);
-    }
-    Ok(infos)
+    // SAFETY: see above: each description is valid as long as `event`, which outlives this call.
+    Ok(described.iter().map(|&description| unsafe { read(description) }).collect())
 }
 
-/// Counts the brokers, blocking for at most `timeout`.
-pub(super) fn brokers(client: &Client<Quiet>, timeout: Duration) -> Result<usize, Failure> {
+/// Who is in the cluster, blocking for at most `timeout`.
+pub(super) fn cluster(client: &Client<Quiet>, timeout: Duration) -> Result<ClusterInfo, Failure> {
     let operation = native::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECLUSTER;
     let event = request(client, operation, timeout, |rk, options, queue| {
         // SAFETY: `request` gives valid pointers.
@@ -82,15 +97,77 @@ pub(super) fn brokers(client: &Client<Quiet>, timeout: Duration) -> Result<usize
     })?;
     let mut count = 0;
     // SAFETY: `event` is alive; the function returns null for an event of another type, and otherwise a result that
-    // belongs to the event, as the nodes do, of which only the number is used.
+    // belongs to the event, as the nodes do. The array has `count` valid entries; a controller that is not known is null.
     unsafe {
         let result = native::rd_kafka_event_DescribeCluster_result(event.get());
         if result.is_null() {
             return Err(another_event());
         }
-        native::rd_kafka_DescribeCluster_result_nodes(result, &mut count);
+        let first = native::rd_kafka_DescribeCluster_result_nodes(result, &mut count);
+        let nodes = if first.is_null() { &[][..] } else { std::slice::from_raw_parts(first, count) };
+        let brokers = nodes.iter().map(|&node| native::rd_kafka_Node_id(node)).collect();
+        let controller = native::rd_kafka_DescribeCluster_result_controller(result);
+        let controller = (!controller.is_null()).then(|| native::rd_kafka_Node_id(controller));
+        Ok(ClusterInfo { brokers, controller })
     }
-    Ok(count)
+}
+
+/// What this client may do with a group; none if the broker does not say.
+pub(super) fn group_operations(
+    client: &Client<Quiet>,
+    group: &str,
+    timeout: Duration,
+) -> Result<Option<BTreeSet<Operation>>, Failure> {
+    let name = CString::new(group).map_err(|error| (Some(RDKafkaErrorCode::InvalidGroupId), error.to_string()))?;
+    let operation = native::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS;
+    let event = request(client, operation, timeout, |rk, options, queue| {
+        let mut names = [name.as_ptr()];
+        // SAFETY: `request` gives valid pointers, and the one name is alive during the call, which copies it.
+        unsafe { native::rd_kafka_DescribeConsumerGroups(rk, names.as_mut_ptr(), names.len(), options, queue) }
+    })?;
+    let mut count = 0;
+    // SAFETY: `event` is alive; the function returns null for an event of another type, and otherwise a result that
+    // belongs to the event, as its groups do, of which there are `count`. A group's error is null or belongs to it.
+    unsafe {
+        let result = native::rd_kafka_event_DescribeConsumerGroups_result(event.get());
+        if result.is_null() {
+            return Err(another_event());
+        }
+        let first = native::rd_kafka_DescribeConsumerGroups_result_groups(result, &mut count);
+        if first.is_null() || count == 0 {
+            return Err(another_event());
+        }
+        let error = native::rd_kafka_ConsumerGroupDescription_error(*first);
+        match native::rd_kafka_error_code(error) {
+            // A group that nobody has joined yet does not exist, and that is no error.
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR | RDKafkaRespErr::RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND => {}
+            code => return Err((Some(code.into()), text(native::rd_kafka_error_string(error)))),
+        }
+        let first = native::rd_kafka_ConsumerGroupDescription_authorized_operations(*first, &mut count);
+        Ok(operations(first, count))
+    }
+}
+
+/// What librdkafka read of a bit field; none if the broker did not send one.
+///
+/// # Safety
+/// `first` must be null or point to `count` valid operations.
+unsafe fn operations(first: *const native::rd_kafka_AclOperation_t, count: usize) -> Option<BTreeSet<Operation>> {
+    use native::rd_kafka_AclOperation_t as Native;
+    if first.is_null() {
+        return None;
+    }
+    // SAFETY: not null, and the caller promises the rest.
+    let found = unsafe { std::slice::from_raw_parts(first, count) };
+    let known = found.iter().filter_map(|operation| match operation {
+        Native::RD_KAFKA_ACL_OPERATION_READ => Some(Operation::Read),
+        Native::RD_KAFKA_ACL_OPERATION_WRITE => Some(Operation::Write),
+        Native::RD_KAFKA_ACL_OPERATION_DELETE => Some(Operation::Delete),
+        Native::RD_KAFKA_ACL_OPERATION_DESCRIBE => Some(Operation::Describe),
+        Native::RD_KAFKA_ACL_OPERATION_DESCRIBE_CONFIGS => Some(Operation::DescribeConfigs),
+        _ => None,
+    });
+    Some(known.collect())
 }
 
 fn another_event() -> Failure {
@@ -116,6 +193,10 @@ fn request(
         let options = native::rd_kafka_AdminOptions_new(rk, operation);
         let options = Owned::new(options, native::rd_kafka_AdminOptions_destroy, "options")?;
         native::rd_kafka_AdminOptions_set_request_timeout(options.get(), timeout_ms, std::ptr::null_mut(), 0);
+        let refused = native::rd_kafka_AdminOptions_set_include_authorized_operations(options.get(), 1);
+        if !refused.is_null() {
+            native::rd_kafka_error_destroy(refused);
+        }
         send(rk, options.get(), queue.get());
         // The request times out by itself; a little more lets its own error come through.
         let event = native::rd_kafka_queue_poll(queue.get(), timeout_ms.saturating_add(1_000));
@@ -134,7 +215,7 @@ fn request(
 ///
 /// # Safety
 /// `description` must be valid during the call.
-unsafe fn read(description: *const native::rd_kafka_TopicDescription_t) -> Result<Option<TopicInfo>, Failure> {
+unsafe fn read(description: *const native::rd_kafka_TopicDescription_t) -> (String, TopicSeen) {
     // SAFETY: the caller promises a valid description; error, name, id and partitions belong to it. An error of null is
     // "no error", which `rd_kafka_error_code` accepts. The partition array has `count` valid entries.
     unsafe {
@@ -143,8 +224,11 @@ unsafe fn read(description: *const native::rd_kafka_TopicDescription_t) -> Resul
         match native::rd_kafka_error_code(error) {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => {}
             RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
-            | RDKafkaRespErr::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC => return Ok(None),
-            code => return Err((Some(code.into()), format!("{name}: {}", text(native::rd_kafka_error_string(error))))),
+            | RDKafkaRespErr::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC => return (name, TopicSeen::Missing),
+            code => {
+                let message = text(native::rd_kafka_error_string(error));
+                return (name, TopicSeen::Failed { code: code.into(), message });
+            }
         }
         let mut count = 0;
         let first = native::rd_kafka_TopicDescription_partitions(description, &mut count);
@@ -157,13 +241,15 @@ unsafe fn read(description: *const native::rd_kafka_TopicDescription_t) -> Resul
             replicas = Some(replicas.map_or(copies, |least: usize| least.min(copies)));
             has_leaders &= !native::rd_kafka_TopicPartitionInfo_leader(partition).is_null();
         }
-        Ok(Some(TopicInfo {
-            name,
+        let info = TopicInfo {
+            name: name.clone(),
             id: id(native::rd_kafka_TopicDescription_topic_id(description)),
             partitions: u32::try_from(count).unwrap_or(u32::MAX),
             replicas: u32::try_from(replicas.unwrap_or(0)).unwrap_or(u32::MAX),
             has_leaders,
-        }))
+        };
+        let first = native::rd_kafka_TopicDescription_authorized_operations(description, &mut count);
+        (name, TopicSeen::There { info, operations: operations(first, count) })
     }
 }
 

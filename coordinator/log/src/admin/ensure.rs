@@ -43,6 +43,18 @@ impl TopicReport {
     }
 }
 
+/// Compares a topic that is there with what is wanted.
+pub(super) async fn verify(
+    admin: &Admin,
+    spec: &TopicSpec,
+    found: &TopicInfo,
+    brokers: usize,
+) -> Result<Vec<Difference>, LogError> {
+    let mut differences = shape_differences(spec, found, brokers);
+    differences.extend(setting_differences(admin, &[spec], brokers).await?);
+    Ok(differences)
+}
+
 pub(super) async fn ensure(admin: &Admin, wanted: &[TopicSpec]) -> Result<TopicReport, LogError> {
     let mut report = TopicReport::default();
     if wanted.is_empty() {

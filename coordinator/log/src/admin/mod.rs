@@ -4,6 +4,7 @@
 
 mod describe;
 mod ensure;
+mod inspect;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use crate::error::{LogError, client_error, coded_log_error, log_error};
 use crate::record::{kafka_offset, kafka_partition, unsigned_offset};
 
 pub use ensure::{MissingTopic, TopicReport};
+pub use inspect::{ClusterInfo, Operation, TopicSeen};
 pub use settings::{Difference, Severity, TopicKind, TopicSpec};
 
 /// How long a broker has for one request.
@@ -122,13 +124,7 @@ impl Admin {
 
     /// How many brokers the cluster has.
     pub async fn broker_count(&self) -> Result<usize, LogError> {
-        let what = "counting the brokers".to_owned();
-        let handle = Arc::clone(&self.handle);
-        blocking(what.clone(), move || {
-            describe::brokers(handle.client()?.inner(), REQUEST_TIMEOUT)
-                .map_err(|(code, message)| coded_log_error(&what, code, &message))
-        })
-        .await
+        Ok(self.cluster().await?.brokers.len())
     }
 
     /// Where a partition begins and ends, records of open transactions included.

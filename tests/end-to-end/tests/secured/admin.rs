@@ -1,0 +1,165 @@
+//! What an administrator of Kafka does, as requests: the tests break settings with it, and carry out the commands that
+//! the doctor names.
+
+use anyhow::{Context as _, Result, bail, ensure};
+use bytes::{BufMut as _, Bytes, BytesMut};
+use kafka_protocol::messages::create_acls_request::AclCreation;
+use kafka_protocol::messages::delete_acls_request::DeleteAclsFilter;
+use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use kafka_protocol::messages::{
+    ApiKey, CreateAclsRequest, DeleteAclsRequest, IncrementalAlterConfigsRequest, RequestHeader, ResponseHeader,
+    SaslAuthenticateRequest, SaslHandshakeRequest,
+};
+use kafka_protocol::protocol::{Decodable as _, Request, StrBytes, encode_request_header_into_buffer};
+use tidewright_log::Admin;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::kafka::{ADMIN, PASSWORD, as_user};
+
+const TOPIC: i8 = 2;
+const GROUP: i8 = 3;
+const LITERAL: i8 = 3;
+const ALLOW: i8 = 3;
+const SET: i8 = 0;
+
+/// A connection of the administrator's.
+pub struct Administrator {
+    stream: TcpStream,
+    correlation_id: i32,
+    brokers: String,
+}
+
+fn text(text: &str) -> StrBytes {
+    StrBytes::from_string(text.to_owned())
+}
+
+impl Administrator {
+    pub async fn connect(brokers: &str) -> Result<Self> {
+        let stream = TcpStream::connect(brokers).await?;
+        let mut this = Self { stream, correlation_id: 0, brokers: brokers.to_owned() };
+        let handshake = SaslHandshakeRequest::default().with_mechanism(text("PLAIN"));
+        ensure!(this.call(&handshake, 1).await?.error_code == 0, "PLAIN is refused");
+        let credentials = Bytes::from(format!("\0{ADMIN}\0{PASSWORD}"));
+        let authenticate = SaslAuthenticateRequest::default().with_auth_bytes(credentials);
+        ensure!(this.call(&authenticate, 1).await?.error_code == 0, "the administrator is refused");
+        Ok(this)
+    }
+
+    async fn call<R: Request>(&mut self, request: &R, version: i16) -> Result<R::Response> {
+        self.correlation_id += 1;
+        let header = RequestHeader::default()
+            .with_request_api_key(R::KEY)
+            .with_request_api_version(version)
+            .with_correlation_id(self.correlation_id);
+        let mut bytes = BytesMut::new();
+        bytes.put_i32(0);
+        encode_request_header_into_buffer(&mut bytes, &header)?;
+        request.encode(&mut bytes, version)?;
+        let length = i32::try_from(bytes.len() - 4)?;
+        bytes[..4].copy_from_slice(&length.to_be_bytes());
+        self.stream.write_all(&bytes).await?;
+        let length = usize::try_from(self.stream.read_i32().await?)?;
+        let mut bytes = vec![0; length];
+        self.stream.read_exact(&mut bytes).await?;
+        let mut bytes = Bytes::from(bytes);
+        let api = ApiKey::try_from(R::KEY).map_err(|()| anyhow::anyhow!("unknown API key"))?;
+        ResponseHeader::decode(&mut bytes, api.response_header_version(version))?;
+        R::Response::decode(&mut bytes, version)
+    }
+
+    pub async fn set_topic(&mut self, topic: &str, setting: &str, value: &str) -> Result<()> {
+        let config = AlterableConfig::default()
+            .with_name(text(setting))
+            .with_config_operation(SET)
+            .with_value(Some(text(value)));
+        let resource = AlterConfigsResource::default()
+            .with_resource_type(TOPIC)
+            .with_resource_name(text(topic))
+            .with_configs(vec![config]);
+        let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
+        let answer = self.call(&request, 1).await?;
+        ensure!(answer.responses.iter().all(|each| each.error_code == 0), "{answer:?}");
+        Ok(())
+    }
+
+    pub async fn allow(&mut self, principal: &str, operation: &str, kind: &str, name: &str) -> Result<()> {
+        let acl = AclCreation::default()
+            .with_resource_type(resource_type(kind)?)
+            .with_resource_name(text(name))
+            .with_resource_pattern_type(LITERAL)
+            .with_principal(text(principal))
+            .with_host(text("*"))
+            .with_operation(operation_code(operation)?)
+            .with_permission_type(ALLOW);
+        let answer = self.call(&CreateAclsRequest::default().with_creations(vec![acl]), 2).await?;
+        ensure!(answer.results.iter().all(|each| each.error_code == 0), "{answer:?}");
+        Ok(())
+    }
+
+    pub async fn forbid(&mut self, principal: &str, operation: &str, kind: &str, name: &str) -> Result<()> {
+        let filter = DeleteAclsFilter::default()
+            .with_resource_type_filter(resource_type(kind)?)
+            .with_resource_name_filter(Some(text(name)))
+            .with_pattern_type_filter(LITERAL)
+            .with_principal_filter(Some(text(principal)))
+            .with_host_filter(Some(text("*")))
+            .with_operation(operation_code(operation)?)
+            .with_permission_type(ALLOW);
+        let answer = self.call(&DeleteAclsRequest::default().with_filters(vec![filter]), 2).await?;
+        let deleted: usize = answer.filter_results.iter().map(|each| each.matching_acls.len()).sum();
+        ensure!(deleted == 1, "{principal} had no {operation} on {kind} {name}");
+        Ok(())
+    }
+
+    /// Does what one of Kafka's own tools would do when it is called so.
+    pub async fn carry_out(&mut self, line: &str) -> Result<()> {
+        let words: Vec<_> = line.split(' ').collect();
+        let after = |flag: &str| {
+            let at = words.iter().position(|word| *word == flag)?;
+            words.get(at + 1).copied()
+        };
+        let required = |flag: &str| after(flag).with_context(|| format!("`{line}` has no {flag}"));
+        ensure!(required("--bootstrap-server")? == self.brokers, "`{line}` is for another cluster");
+        ensure!(after("--command-config").is_some(), "`{line}` has no credentials");
+        match words[0] {
+            "kafka-acls.sh" => {
+                let (kind, name) = match after("--topic") {
+                    Some(topic) => ("topic", topic),
+                    None => ("group", required("--group")?),
+                };
+                self.allow(required("--allow-principal")?, required("--operation")?, kind, name).await
+            }
+            "kafka-configs.sh" => {
+                let (setting, value) = required("--add-config")?.split_once('=').context("no value")?;
+                self.set_topic(required("--entity-name")?, setting, value).await
+            }
+            "kafka-topics.sh" => {
+                let admin = Admin::new(&as_user(&self.brokers, ADMIN))?;
+                Ok(admin.add_partitions(required("--topic")?, required("--partitions")?.parse()?).await?)
+            }
+            _ => bail!("`{line}` is no command of Kafka's"),
+        }
+    }
+}
+
+fn resource_type(kind: &str) -> Result<i8> {
+    match kind {
+        "topic" => Ok(TOPIC),
+        "group" => Ok(GROUP),
+        _ => bail!("`{kind}` is no kind of resource"),
+    }
+}
+
+fn operation_code(operation: &str) -> Result<i8> {
+    let code = match operation {
+        "Read" => 3,
+        "Write" => 4,
+        "Create" => 5,
+        "Delete" => 6,
+        "Describe" => 8,
+        "DescribeConfigs" => 10,
+        _ => bail!("`{operation}` is no operation"),
+    };
+    Ok(code)
+}
