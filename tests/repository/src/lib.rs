@@ -8,4 +8,4 @@ mod markdown;
 
 pub use files::{SourceFile, files_with_extension, read, root};
 pub use manifests::{Dependency, DependencyKind, Manifest, closure, manifests};
-pub use markdown::{Block, Document, documents};
+pub use markdown::{Block, Document, Link, documents};

@@ -1,5 +1,7 @@
 //! Documents: their fenced blocks and their links.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 
 use crate::files::{SourceFile, files_with_extension};
@@ -60,14 +62,58 @@ impl Document {
         commands
     }
 
-    /// Targets of its links, but for those to the web and within the page.
+    /// Its links, but for those to the web: a path, which is empty for this page, and an anchor, if one is named.
     #[must_use]
-    pub fn links(&self) -> Vec<String> {
-        let parts = self.file.text.split("](").skip(1);
+    pub fn links(&self) -> Vec<Link> {
+        let prose = self.prose().collect::<Vec<_>>().join("\n");
+        let parts = prose.split("](").skip(1);
         let targets = parts.filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
-        let local = targets.filter(|target| !target.contains("://") && !target.starts_with(['#', '/']));
-        local.map(|target| target.split('#').next().unwrap_or_default().to_owned()).collect()
+        let local = targets.filter(|target| !target.contains("://") && !target.starts_with('/'));
+        local.map(Link::new).collect()
     }
+
+    /// The anchors of its headings, as GitHub makes them.
+    #[must_use]
+    pub fn anchors(&self) -> BTreeSet<String> {
+        let mut anchors = BTreeSet::new();
+        for heading in self.prose().filter(|line| line.starts_with('#')) {
+            let anchor = anchor(heading.trim_start_matches('#').trim());
+            let numbered = (1..).map(|n| format!("{anchor}-{n}"));
+            let free = std::iter::once(anchor.clone()).chain(numbered).find(|name| !anchors.contains(name));
+            anchors.extend(free);
+        }
+        anchors
+    }
+
+    /// The lines outside of fenced blocks.
+    fn prose(&self) -> impl Iterator<Item = &str> {
+        let fenced = |at: usize| self.blocks.iter().any(|b| (b.line..=b.line + b.lines.len() + 1).contains(&at));
+        self.file.text.lines().enumerate().filter(move |(at, _)| !fenced(at + 1)).map(|(_, line)| line)
+    }
+}
+
+/// A link to a file of the repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Relative to the page; empty for the page itself.
+    pub path: String,
+    /// A heading there.
+    pub anchor: Option<String>,
+}
+
+impl Link {
+    fn new(target: &str) -> Self {
+        match target.split_once('#') {
+            Some((path, anchor)) => Self { path: path.to_owned(), anchor: Some(anchor.to_owned()) },
+            None => Self { path: target.to_owned(), anchor: None },
+        }
+    }
+}
+
+/// A heading as an anchor: its letters and digits in lower case, dashes for blanks, nothing for the rest.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
+    kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
 }
 
 /// All Markdown files.

@@ -74,18 +74,6 @@ fn commands_of_the_program_in_documents_exist() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn links_in_documents_lead_somewhere() -> Result<()> {
-    for document in documents()? {
-        let path = &document.file.path;
-        let folder = root().join(path).parent().context("a file lies in a folder")?.to_owned();
-        for link in document.links() {
-            ensure!(folder.join(&link).exists(), "{path}: the link to {link} leads nowhere");
-        }
-    }
-    Ok(())
-}
-
 /// The words of the commands that begin with a program, and where they stand.
 fn commands_of(program: &str) -> Result<Vec<(String, Vec<String>)>> {
     let mut found = Vec::new();

@@ -3,5 +3,9 @@
 mod commands;
 mod error_pages;
 mod examples;
+mod json;
 mod layering;
+mod licences;
+mod links;
 mod sources;
+mod variables;
