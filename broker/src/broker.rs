@@ -11,6 +11,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::config::BrokerConfig;
 use crate::error::BrokerError;
+use crate::group::housekeeping;
 use crate::server::connection;
 use crate::state::Shared;
 
@@ -101,8 +102,9 @@ async fn open(config: BrokerConfig) -> Result<(TcpListener, Arc<Shared>), Broker
 async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
     let mut groups = JoinSet::new();
-    let coordinated = shared.clone();
-    groups.spawn(async move { coordinated.coordinator.run().await });
+    groups.spawn(housekeeping::watch_deadlines(shared.clone()));
+    groups.spawn(housekeeping::sweep(shared.clone()));
+    groups.spawn(housekeeping::compact(shared.clone()));
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {

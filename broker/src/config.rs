@@ -31,6 +31,9 @@ pub struct BrokerConfig {
     pub auto_create_topics: bool,
     /// Partitions of a topic that is created without saying how many.
     pub default_partitions: i32,
+    /// How long committed offsets are kept after the last member left their group, or after the commit of a consumer that
+    /// never was in one.
+    pub offsets_retention: Duration,
     pub limits: Limits,
 }
 
@@ -43,6 +46,7 @@ impl Default for BrokerConfig {
             advertised_host: None,
             auto_create_topics: false,
             default_partitions: 1,
+            offsets_retention: Duration::from_secs(7 * 24 * 3_600),
             limits: Limits::default(),
         }
     }

@@ -4,10 +4,10 @@
 //! sent, idempotent producers write once, consumer groups share partitions, and what was acknowledged survives the end of
 //! the process, however it ends. A suite that runs against this broker and against Apache Kafka holds it to that.
 //!
-//! What it does not do: there is one node, no transactions, no authentication. Retention, compaction and changes of settings
-//! are not carried out; DeleteRecords is. Batches stay as their producer compressed them, so a lookup by time answers the
-//! start of a compressed batch, and a compacted topic's keys are checked in uncompressed batches only. Members with a
-//! `group.instance.id` are treated like others.
+//! What it does not do: there is one node, no transactions, no authentication, and no group protocol but the classic one.
+//! Retention and compaction are not carried out; DeleteRecords is. Batches stay as their producer compressed them, so a
+//! lookup by time answers the start of a compressed batch, and a compacted topic's keys are checked in uncompressed batches
+//! only. `docs/broker.md` has the requests that it answers and in which versions.
 //!
 //! [`Broker::start`] is the way in; nothing else of this crate is public.
 //!

@@ -41,7 +41,7 @@ impl Shared {
         let (cluster, topics, offsets) = match &config.storage {
             Storage::Memory => (Cluster::in_memory(), Topics::in_memory(partitions_max, context), Offsets::in_memory()),
             Storage::Directory(root) => {
-                (Cluster::open(root)?, Topics::open(root, partitions_max, context)?, Offsets::open(root)?)
+                (Cluster::open(root)?, Topics::open(root, partitions_max, context)?, Offsets::open(root, now_ms())?)
             }
         };
         let host = config.advertised_host.clone().unwrap_or_else(|| reachable(address));

@@ -13,8 +13,8 @@ use crate::state::{NODE_ID, Shared};
 use crate::topics::config::Kind;
 use crate::topics::name;
 
-const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
+pub(crate) const TOPIC: i8 = 2;
+pub(crate) const BROKER: i8 = 4;
 
 const DYNAMIC_TOPIC: i8 = 1;
 const STATIC_BROKER: i8 = 4;
@@ -85,7 +85,7 @@ fn of_broker(shared: &Shared, name: &str) -> Result<Vec<Described>, (ResponseErr
     }
     let limits = &shared.config.limits;
     let (long, boolean) = (Kind::Long { min: 0 }.code(), Kind::Bool.code());
-    let settings: [(&str, &str, i8, String); 9] = [
+    let settings: [(&str, &str, i8, String); 10] = [
         ("auto.create.topics.enable", "true", boolean, shared.config.auto_create_topics.to_string()),
         ("default.replication.factor", "1", long, "1".to_owned()),
         ("group.max.session.timeout.ms", "1800000", long, limits.session_timeout_max.as_millis().to_string()),
@@ -94,6 +94,7 @@ fn of_broker(shared: &Shared, name: &str) -> Result<Vec<Described>, (ResponseErr
         ("message.max.bytes", "1048588", long, "1048588".to_owned()),
         ("min.insync.replicas", "1", long, "1".to_owned()),
         ("num.partitions", "1", long, shared.config.default_partitions.to_string()),
+        ("offsets.retention.minutes", "10080", long, (shared.config.offsets_retention.as_secs() / 60).to_string()),
         ("socket.request.max.bytes", "104857600", long, limits.frame_bytes_max.to_string()),
     ];
     let described = settings.into_iter().map(|(name, default, kind, value)| Described {

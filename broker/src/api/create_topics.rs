@@ -15,7 +15,7 @@ use crate::topics::config::TopicConfig;
 use crate::topics::registry::CreateError;
 
 /// As many partitions as one request may create.
-const PARTITIONS_PER_TOPIC_MAX: i32 = 10_000;
+pub(crate) const PARTITIONS_PER_TOPIC_MAX: i32 = 10_000;
 
 type Fault = (ResponseError, String);
 

@@ -14,6 +14,7 @@ use tokio::io::AsyncRead;
 use tokio::sync::oneshot;
 
 use super::{code, owned, text};
+use crate::group::coordinator::Sender;
 use crate::group::member::{JoinReply, JoinRequest, JoinedMember, SyncRequest};
 use crate::server::dispatch::Call;
 use crate::server::frame::FrameReader;
@@ -21,6 +22,8 @@ use crate::state::Shared;
 
 /// The first version in which a member learns its id before it joins.
 const LEARNS_ID_FIRST: i16 = 4;
+/// The first version in which a leader can be told to leave the assignment as it is.
+const MAY_SKIP_ASSIGNMENT: i16 = 9;
 /// As many bytes of further requests as are taken in while a member waits.
 const READ_AHEAD_BYTES: usize = 64 << 10;
 
@@ -63,6 +66,7 @@ pub(crate) async fn join<R: AsyncRead + Unpin>(
     let join = JoinRequest {
         member_id: member_id.clone(),
         client_id: call.client_id.clone(),
+        client_host: call.client_host.clone(),
         instance_id: request.group_instance_id.as_ref().map(owned),
         protocol_type: owned(&request.protocol_type),
         protocols: protocols.collect(),
@@ -70,6 +74,7 @@ pub(crate) async fn join<R: AsyncRead + Unpin>(
         // The first version has one timeout for both.
         rebalance_timeout: if call.version >= 1 { milliseconds(request.rebalance_timeout_ms) } else { session_timeout },
         learns_id_first: call.version >= LEARNS_ID_FIRST,
+        may_skip_assignment: call.version >= MAY_SKIP_ASSIGNMENT,
     };
     let answer = shared.coordinator.join(request.group_id.as_str(), join);
     let reply = await_answer(answer, input).await?;
@@ -89,6 +94,7 @@ fn join_response(reply: JoinReply, version: i16) -> JoinGroupResponse {
         .with_generation_id(reply.generation)
         .with_protocol_name(protocol.map(text))
         .with_leader(text(reply.leader))
+        .with_skip_assignment(reply.skip_assignment)
         .with_member_id(text(reply.member_id))
         .with_members(reply.members.into_iter().map(member).collect());
     if version >= 7 { response.with_protocol_type(reply.protocol_type.map(text)) } else { response }
@@ -102,6 +108,7 @@ pub(crate) async fn sync<R: AsyncRead + Unpin>(
     let assignments = request.assignments.iter().map(|one| (owned(&one.member_id), copied(&one.assignment)));
     let sync = SyncRequest {
         member_id: owned(&request.member_id),
+        instance_id: request.group_instance_id.as_ref().map(owned),
         generation: request.generation_id,
         protocol_type: request.protocol_type.as_ref().map(owned),
         protocol: request.protocol_name.as_ref().map(owned),
@@ -119,22 +126,28 @@ pub(crate) async fn sync<R: AsyncRead + Unpin>(
 }
 
 pub(crate) fn heartbeat(shared: &Shared, request: HeartbeatRequest) -> HeartbeatResponse {
-    let (group, member) = (request.group_id.as_str(), request.member_id.as_str());
-    let outcome = shared.coordinator.heartbeat(group, member, request.generation_id);
+    let sender = Sender {
+        member_id: request.member_id.as_str(),
+        instance_id: request.group_instance_id.as_deref(),
+        generation: request.generation_id,
+    };
+    let outcome = shared.coordinator.heartbeat(request.group_id.as_str(), sender);
     HeartbeatResponse::default().with_error_code(code(outcome.err()))
 }
 
 pub(crate) fn leave(shared: &Shared, request: LeaveGroupRequest, version: i16) -> LeaveGroupResponse {
-    let leave = |member_id: &str| shared.coordinator.leave(request.group_id.as_str(), member_id);
+    let group = request.group_id.as_str();
     if version < 3 {
-        let outcome = leave(request.member_id.as_str());
+        let outcome = shared.coordinator.leave(group, request.member_id.as_str(), None);
         return LeaveGroupResponse::default().with_error_code(code(outcome.err()));
     }
     let members = request.members.iter().map(|member| {
+        let instance_id = member.group_instance_id.as_deref();
+        let outcome = shared.coordinator.leave(group, member.member_id.as_str(), instance_id);
         MemberResponse::default()
             .with_member_id(member.member_id.clone())
             .with_group_instance_id(member.group_instance_id.clone())
-            .with_error_code(code(leave(member.member_id.as_str()).err()))
+            .with_error_code(code(outcome.err()))
     });
     LeaveGroupResponse::default().with_members(members.collect())
 }

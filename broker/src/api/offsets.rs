@@ -12,11 +12,12 @@ use kafka_protocol::messages::offset_fetch_response::{
 use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse};
 
 use super::{code, owned, text};
-use crate::group::offsets::{CommittedOffset, Place};
-use crate::state::Shared;
+use crate::group::coordinator::Sender;
+use crate::group::ledger::{CommittedOffset, Place};
+use crate::state::{Shared, now_ms};
 
 const METADATA_BYTES_MAX: usize = 4_096;
-const NOTHING: CommittedOffset = CommittedOffset { offset: -1, leader_epoch: -1, metadata: String::new() };
+const NOTHING: CommittedOffset = CommittedOffset { offset: -1, leader_epoch: -1, metadata: String::new(), at_ms: -1 };
 
 pub(crate) fn commit(shared: &Shared, request: OffsetCommitRequest) -> OffsetCommitResponse {
     let mut commits = Vec::new();
@@ -29,8 +30,12 @@ pub(crate) fn commit(shared: &Shared, request: OffsetCommitRequest) -> OffsetCom
             }
         }
     }
-    let (group, member) = (request.group_id.as_str(), request.member_id.as_str());
-    let outcome = shared.coordinator.commit(group, member, request.generation_id_or_member_epoch, commits);
+    let sender = Sender {
+        member_id: request.member_id.as_str(),
+        instance_id: request.group_instance_id.as_deref(),
+        generation: request.generation_id_or_member_epoch,
+    };
+    let outcome = shared.coordinator.commit(request.group_id.as_str(), sender, commits);
     let topics = request.topics.iter().enumerate().map(|(t, topic)| {
         let partitions = topic.partitions.iter().enumerate().map(|(p, partition)| {
             OffsetCommitResponsePartition::default()
@@ -57,7 +62,7 @@ fn accept(
     }
     let place = Place { topic: topic.to_owned(), partition: partition.partition_index };
     let (offset, leader_epoch) = (partition.committed_offset, partition.committed_leader_epoch);
-    Ok((place, CommittedOffset { offset, leader_epoch, metadata }))
+    Ok((place, CommittedOffset { offset, leader_epoch, metadata, at_ms: now_ms() }))
 }
 
 /// What one group asks for: topics with their partitions, or everything it ever committed.

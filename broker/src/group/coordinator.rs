@@ -1,75 +1,133 @@
-//! All groups. Requests come in here and are answered by the group's state machine; `run` lets deadlines pass. Groups live
-//! in memory only, as their members rejoin after a restart; offsets are kept.
+//! All groups. Requests come in here and are answered by the group's state machine. Groups live in memory only, as their
+//! members rejoin after a restart; offsets are kept.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use kafka_protocol::error::ResponseError;
 use tokio::sync::{Notify, oneshot};
 
 use super::group::Group;
+use super::ledger::{CommittedOffset, Entry, Place};
 use super::member::{JoinReply, JoinRequest, SyncReply, SyncRequest};
-use super::offsets::{CommittedOffset, Offsets, Place};
+use super::offsets::Offsets;
 use crate::config::Limits;
 use crate::sync;
 
-/// How long `run` sleeps when no group has a deadline; anything that makes one wakes it.
+/// How long to sleep when no group has a deadline; anything that makes one wakes the sleeper.
 const IDLE: Duration = Duration::from_secs(3_600);
 
 pub(crate) struct Coordinator {
     groups: Mutex<HashMap<String, Group>>,
-    /// Taken before `groups` where both are needed, so that a commit is checked and recorded in one piece.
-    offsets: Mutex<Offsets>,
+    /// The right to change them is taken before `groups` where both are needed, so that a commit is checked and recorded in
+    /// one piece.
+    pub(super) offsets: Offsets,
     deadlines_changed: Notify,
+    journal_bloated: Notify,
     limits: Limits,
+}
+
+/// Who sends a request, as far as it says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sender<'a> {
+    pub member_id: &'a str,
+    pub instance_id: Option<&'a str>,
+    pub generation: i32,
 }
 
 impl Coordinator {
     pub(crate) fn new(offsets: Offsets, limits: Limits) -> Self {
         let groups = Mutex::new(HashMap::new());
-        Self { groups, offsets: Mutex::new(offsets), deadlines_changed: Notify::new(), limits }
+        Self { groups, offsets, deadlines_changed: Notify::new(), journal_bloated: Notify::new(), limits }
     }
 
-    /// Lets deadlines pass, for ever.
-    pub(crate) async fn run(&self) {
-        loop {
-            let next = self.expire(Instant::now());
-            tokio::select! {
-                () = tokio::time::sleep_until(next.into()) => {}
-                () = self.deadlines_changed.notified() => {}
+    pub(super) fn groups(&self) -> MutexGuard<'_, HashMap<String, Group>> {
+        sync::lock(&self.groups)
+    }
+
+    pub(super) async fn deadlines_changed(&self) {
+        self.deadlines_changed.notified().await;
+    }
+
+    pub(super) async fn journal_bloated(&self) {
+        self.journal_bloated.notified().await;
+    }
+
+    /// Brings the journal of offsets down to what is live.
+    pub(super) fn compact(&self) -> io::Result<()> {
+        self.offsets.compact()
+    }
+
+    pub(super) fn expire(&self, now: Instant) -> Instant {
+        let mut deserted = Vec::new();
+        let next = {
+            let mut groups = self.groups();
+            for (name, group) in groups.iter_mut() {
+                let had_members = group.has_members();
+                group.expire(now);
+                if had_members && !group.has_members() {
+                    deserted.push(name.clone());
+                }
             }
-        }
+            groups.values().filter_map(|group| group.next_deadline(now)).min().unwrap_or(now + IDLE)
+        };
+        self.note_usage(&deserted);
+        next
     }
 
-    fn expire(&self, now: Instant) -> Instant {
-        let mut groups = sync::lock(&self.groups);
-        groups.values_mut().for_each(|group| group.expire(now));
-        groups.retain(|_, group| !group.is_deserted());
-        groups.values().filter_map(|group| group.next_deadline(now)).min().unwrap_or(now + IDLE)
+    /// Forgets groups that nobody uses and that have no offsets, and offsets that nobody used for so long.
+    pub(super) fn sweep(&self, now_ms: i64, retention_ms: i64) -> io::Result<()> {
+        let mut change = self.offsets.change();
+        let expired = {
+            let groups = self.groups();
+            let is_in_use = |name: &str| groups.get(name).is_some_and(Group::has_members);
+            change.ledger().expired(now_ms, retention_ms, is_in_use)
+        };
+        if !expired.is_empty() {
+            tracing::info!(offsets = expired.len(), "forget committed offsets that nobody used for long");
+            change.record(expired)?;
+        }
+        let ledger = change.ledger();
+        self.groups().retain(|name, group| !group.is_deserted() || ledger.group(name).is_some());
+        Ok(())
     }
 
     pub(crate) fn join(&self, group_id: &str, request: JoinRequest) -> oneshot::Receiver<JoinReply> {
         let (reply, answer) = oneshot::channel();
-        let refusal = self.refuse_join(group_id, &request);
-        if let Some(error) = refusal {
+        if let Some(error) = self.refuse_join(group_id, &request) {
             // The receiver is right here.
             let _ = reply.send(JoinReply::refusal(request.member_id, error));
             return answer;
         }
-        let mut groups = sync::lock(&self.groups);
-        let more = request.protocols.iter().map(|(name, metadata)| name.len() + metadata.len()).sum();
-        let is_one_too_many = !groups.contains_key(group_id) && groups.len() >= self.limits.groups_max;
-        if is_one_too_many || !self.has_room(&groups, more) {
-            let _ = reply.send(JoinReply::refusal(request.member_id, ResponseError::GroupMaxSizeReached));
-            return answer;
+        let was_empty = {
+            let mut groups = self.groups();
+            let more = request.protocols.iter().map(|(name, metadata)| name.len() + metadata.len()).sum();
+            if !self.has_room_for(&mut groups, group_id) || !self.has_room(&groups, more) {
+                let _ = reply.send(JoinReply::refusal(request.member_id, ResponseError::GroupMaxSizeReached));
+                return answer;
+            }
+            let members_max = self.limits.group_members_max;
+            let group = groups.entry(group_id.to_owned()).or_insert_with(|| Group::new(members_max));
+            let was_empty = !group.has_members();
+            group.join(request, reply, Instant::now());
+            was_empty
+        };
+        if was_empty {
+            self.note_usage(&[group_id.to_owned()]);
         }
-        let members_max = self.limits.group_members_max;
-        let group = groups.entry(group_id.to_owned()).or_insert_with(|| Group::new(members_max));
-        group.join(request, reply, Instant::now());
         self.deadlines_changed.notify_one();
         answer
+    }
+
+    /// A group that nobody is in makes room for another one; its offsets stay.
+    fn has_room_for(&self, groups: &mut HashMap<String, Group>, group_id: &str) -> bool {
+        if groups.contains_key(group_id) || groups.len() < self.limits.groups_max {
+            return true;
+        }
+        groups.retain(|_, group| !group.is_deserted());
+        groups.len() < self.limits.groups_max
     }
 
     fn has_room(&self, groups: &HashMap<String, Group>, more: usize) -> bool {
@@ -86,7 +144,7 @@ impl Coordinator {
 
     pub(crate) fn sync(&self, group_id: &str, request: SyncRequest) -> oneshot::Receiver<SyncReply> {
         let (reply, answer) = oneshot::channel();
-        let mut groups = sync::lock(&self.groups);
+        let mut groups = self.groups();
         let more = request.assignments.iter().map(|(_, assignment)| assignment.len()).sum();
         let refusal = match groups.contains_key(group_id) {
             false => Some(ResponseError::UnknownMemberId),
@@ -101,18 +159,27 @@ impl Coordinator {
         answer
     }
 
-    pub(crate) fn heartbeat(&self, group_id: &str, member_id: &str, generation: i32) -> Result<(), ResponseError> {
-        let mut groups = sync::lock(&self.groups);
+    pub(crate) fn heartbeat(&self, group_id: &str, sender: Sender<'_>) -> Result<(), ResponseError> {
+        let mut groups = self.groups();
         let group = groups.get_mut(group_id).ok_or(ResponseError::UnknownMemberId)?;
-        group.heartbeat(member_id, generation, Instant::now())
+        group.heartbeat(sender, Instant::now())
     }
 
-    pub(crate) fn leave(&self, group_id: &str, member_id: &str) -> Result<(), ResponseError> {
-        let result = {
-            let mut groups = sync::lock(&self.groups);
+    pub(crate) fn leave(
+        &self,
+        group_id: &str,
+        member_id: &str,
+        instance_id: Option<&str>,
+    ) -> Result<(), ResponseError> {
+        let (result, deserted) = {
+            let mut groups = self.groups();
             let group = groups.get_mut(group_id).ok_or(ResponseError::UnknownMemberId)?;
-            group.leave(member_id, Instant::now())
+            let result = group.leave(member_id, instance_id, Instant::now());
+            (result, !group.has_members())
         };
+        if deserted {
+            self.note_usage(&[group_id.to_owned()]);
+        }
         self.deadlines_changed.notify_one();
         result
     }
@@ -121,33 +188,46 @@ impl Coordinator {
     pub(crate) fn commit(
         &self,
         group_id: &str,
-        member_id: &str,
-        generation: i32,
+        sender: Sender<'_>,
         commits: Vec<(Place, CommittedOffset)>,
     ) -> Result<(), ResponseError> {
-        let mut offsets = sync::lock(&self.offsets);
-        match sync::lock(&self.groups).get(group_id) {
-            Some(group) => group.check_commit(member_id, generation)?,
-            None if generation >= 0 => return Err(ResponseError::IllegalGeneration),
+        let mut change = self.offsets.change();
+        match self.groups().get(group_id) {
+            Some(group) => group.check_commit(sender)?,
+            None if sender.generation >= 0 => return Err(ResponseError::IllegalGeneration),
             None => {}
         }
-        if offsets.group(group_id).is_none() && offsets.groups() >= self.limits.groups_max {
-            return Err(ResponseError::GroupMaxSizeReached);
+        {
+            let ledger = change.ledger();
+            if ledger.group(group_id).is_none() && ledger.groups() >= self.limits.groups_max {
+                return Err(ResponseError::GroupMaxSizeReached);
+            }
+            if ledger.bytes() > self.limits.offset_bytes_max {
+                return Err(ResponseError::InvalidCommitOffsetSize);
+            }
         }
-        if offsets.bytes() > self.limits.offset_bytes_max {
-            return Err(ResponseError::InvalidCommitOffsetSize);
+        let entry = |(place, committed)| Entry::CommittedAt { group: group_id.to_owned(), place, committed };
+        let recorded = change
+            .record(commits.into_iter().map(entry).collect())
+            .and_then(|()| self.note_usage_of(&mut change, group_id));
+        drop(change);
+        if self.offsets.is_bloated() {
+            self.journal_bloated.notify_one();
         }
-        offsets.commit(group_id, commits).map_err(|error| {
+        recorded.map_err(|error| {
             tracing::error!(group = group_id, %error, "cannot record committed offsets");
             ResponseError::KafkaStorageError
         })
     }
 
     pub(crate) fn committed(&self, group_id: &str) -> BTreeMap<Place, CommittedOffset> {
-        sync::lock(&self.offsets).group(group_id).cloned().unwrap_or_default()
+        self.offsets.group(group_id)
     }
 
+    /// A topic of the same name that comes later starts without these offsets.
     pub(crate) fn forget_topic(&self, topic: &str) -> io::Result<()> {
-        sync::lock(&self.offsets).forget_topic(topic)
+        let mut change = self.offsets.change();
+        let is_known = change.ledger().has_topic(topic);
+        if is_known { change.record(vec![Entry::TopicForgotten { topic: topic.to_owned() }]) } else { Ok(()) }
     }
 }

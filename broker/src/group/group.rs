@@ -7,29 +7,28 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use tokio::sync::oneshot;
-use uuid::Uuid;
 
+use super::coordinator::Sender;
 use super::machine::{Event, State};
-use super::member::{JoinReply, JoinRequest, JoinedMember, Member, SyncReply, SyncRequest, Synced};
-
-/// How much of a client's id becomes part of its member id.
-const CLIENT_ID_CHARS: usize = 64;
+use super::member::{JoinReply, JoinedMember, Member, SyncReply, SyncRequest, Synced};
 
 pub(crate) struct Group {
-    state: State,
-    generation: i32,
-    protocol_type: Option<String>,
-    protocol: Option<String>,
-    leader: Option<String>,
-    members: BTreeMap<String, Member>,
+    pub(super) state: State,
+    pub(super) generation: i32,
+    pub(super) protocol_type: Option<String>,
+    pub(super) protocol: Option<String>,
+    pub(super) leader: Option<String>,
+    pub(super) members: BTreeMap<String, Member>,
+    /// Which member an instance id stands for.
+    pub(super) statics: BTreeMap<String, String>,
     /// Ids that were given out and have not joined yet, with the time to forget them.
-    pending: BTreeMap<String, Instant>,
+    pub(super) pending: BTreeMap<String, Instant>,
     /// When the open round closes, or when members that have not synced are given up.
     round_deadline: Option<Instant>,
     /// The first round of a group waits for nobody, as its members come one by one and nobody has anything to give up.
     is_first_round: bool,
-    members_max: usize,
-    came: u64,
+    pub(super) members_max: usize,
+    pub(super) came: u64,
 }
 
 impl Group {
@@ -41,6 +40,7 @@ impl Group {
             protocol: None,
             leader: None,
             members: BTreeMap::new(),
+            statics: BTreeMap::new(),
             pending: BTreeMap::new(),
             round_deadline: None,
             is_first_round: false,
@@ -54,6 +54,10 @@ impl Group {
         self.members.is_empty() && self.pending.is_empty()
     }
 
+    pub(crate) fn has_members(&self) -> bool {
+        !self.members.is_empty()
+    }
+
     /// What it keeps of what its members told and were assigned.
     pub(crate) fn held_bytes(&self) -> usize {
         let of_member = |member: &Member| {
@@ -63,105 +67,14 @@ impl Group {
         self.members.values().map(of_member).sum()
     }
 
-    pub(crate) fn join(&mut self, request: JoinRequest, reply: oneshot::Sender<JoinReply>, now: Instant) {
-        match self.admit(request, now) {
-            Admission::Waits(member_id) => {
-                if let Some(member) = self.members.get_mut(&member_id) {
-                    member.joining = Some(reply);
-                }
-                self.membership_changed(now);
-            }
-            // Nobody listens if the connection is gone.
-            Admission::Answered(answer) => drop(reply.send(*answer)),
-        }
-    }
-
-    fn admit(&mut self, request: JoinRequest, now: Instant) -> Admission {
-        if !self.can_agree_with(&request) {
-            return Admission::refused(request.member_id, ResponseError::InconsistentGroupProtocol);
-        }
-        if request.member_id.is_empty() {
-            return self.admit_stranger(request, now);
-        }
-        if self.pending.remove(&request.member_id).is_some() {
-            return self.insert(request.member_id.clone(), request, now);
-        }
-        let Some(member) = self.members.get_mut(&request.member_id) else {
-            return Admission::refused(request.member_id, ResponseError::UnknownMemberId);
-        };
-        let wants_the_same = member.protocols == request.protocols;
-        let leads = self.leader.as_deref() == Some(&request.member_id);
-        let goes_on = match self.state {
-            State::Empty | State::PreparingRebalance => false,
-            State::CompletingRebalance => wants_the_same,
-            State::Stable => wants_the_same && !leads,
-        };
-        member.protocols = request.protocols;
-        member.session_timeout = request.session_timeout;
-        member.rebalance_timeout = request.rebalance_timeout;
-        member.heard_of(now);
-        match goes_on {
-            true => Admission::Answered(Box::new(self.join_reply(&request.member_id))),
-            false => Admission::Waits(request.member_id),
-        }
-    }
-
-    fn admit_stranger(&mut self, request: JoinRequest, now: Instant) -> Admission {
-        if self.members.len() + self.pending.len() >= self.members_max {
-            return Admission::refused(request.member_id, ResponseError::GroupMaxSizeReached);
-        }
-        let member_id = new_member_id(&request.client_id);
-        if request.learns_id_first && request.instance_id.is_none() {
-            self.pending.insert(member_id.clone(), now + request.session_timeout);
-            return Admission::refused(member_id, ResponseError::MemberIdRequired);
-        }
-        self.insert(member_id, request, now)
-    }
-
-    /// Whether all members, with this one, have a protocol in common.
-    fn can_agree_with(&self, request: &JoinRequest) -> bool {
-        if request.protocols.is_empty() || request.protocol_type.is_empty() {
-            return false;
-        }
-        let others = self.members.iter().filter(|(id, _)| **id != request.member_id);
-        let others: Vec<&Member> = others.map(|(_, member)| member).collect();
-        let knows = |member: &Member, name: &str| member.protocols.iter().any(|(known, _)| known == name);
-        let in_common = |name: &str| others.iter().all(|member| knows(member, name));
-        others.is_empty()
-            || self.protocol_type.as_deref() == Some(&request.protocol_type)
-                && request.protocols.iter().any(|(name, _)| in_common(name))
-    }
-
-    fn insert(&mut self, member_id: String, request: JoinRequest, now: Instant) -> Admission {
-        if self.members.is_empty() {
-            self.protocol_type = Some(request.protocol_type);
-        }
-        self.came += 1;
-        let member = Member {
-            instance_id: request.instance_id,
-            protocols: request.protocols,
-            session_timeout: request.session_timeout,
-            rebalance_timeout: request.rebalance_timeout,
-            assignment: Bytes::new(),
-            deadline: now + request.session_timeout,
-            joining: None,
-            syncing: None,
-            has_synced: false,
-            came: self.came,
-        };
-        self.members.insert(member_id.clone(), member);
-        Admission::Waits(member_id)
-    }
-
-    fn membership_changed(&mut self, now: Instant) {
+    pub(super) fn membership_changed(&mut self, now: Instant) {
         if self.state != State::PreparingRebalance {
             for member in self.members.values_mut() {
                 member.answer_sync(Err(ResponseError::RebalanceInProgress));
             }
             self.is_first_round = self.state == State::Empty;
             self.state = self.state.after(Event::MembershipChanged);
-            let longest = self.members.values().map(|member| member.rebalance_timeout).max();
-            self.round_deadline = Some(now + longest.unwrap_or(Duration::ZERO));
+            self.round_deadline = Some(now + self.longest_rebalance());
         }
         self.close_round_if_complete(now);
     }
@@ -174,9 +87,14 @@ impl Group {
         }
     }
 
-    /// Starts a new generation with those who have joined and forgets the others.
+    /// Starts a new generation with those who have joined and forgets the others, but for those with an instance id: they
+    /// are expected back until their session times out.
     fn close_round(&mut self, now: Instant) {
-        self.members.retain(|_, member| member.is_joining());
+        self.members.retain(|_, member| member.is_joining() || member.instance_id.is_some());
+        if !self.members.is_empty() && !self.members.values().any(Member::is_joining) {
+            self.round_deadline = Some(now + self.longest_rebalance());
+            return;
+        }
         self.generation = self.generation.wrapping_add(1).max(1);
         if self.members.is_empty() {
             self.state = self.state.after(Event::RoundDeserted);
@@ -187,9 +105,9 @@ impl Group {
         }
         self.state = self.state.after(Event::RoundClosed);
         self.protocol = self.vote();
-        self.leader = self.leader.take().filter(|leader| self.members.contains_key(leader)).or_else(|| self.eldest());
-        let longest = self.members.values().map(|member| member.rebalance_timeout).max();
-        self.round_deadline = longest.map(|longest| now + longest);
+        let has_joined = |leader: &String| self.members.get(leader).is_some_and(Member::is_joining);
+        self.leader = self.leader.take().filter(has_joined).or_else(|| self.eldest());
+        self.round_deadline = Some(now + self.longest_rebalance());
         let ids: Vec<String> = self.members.keys().cloned().collect();
         for id in ids {
             let reply = self.join_reply(&id);
@@ -202,12 +120,18 @@ impl Group {
         }
     }
 
+    fn longest_rebalance(&self) -> Duration {
+        self.members.values().map(|member| member.rebalance_timeout).max().unwrap_or(Duration::ZERO)
+    }
+
+    /// Of those who have joined this round.
     fn eldest(&self) -> Option<String> {
-        self.members.iter().min_by_key(|(_, member)| member.came).map(|(id, _)| id.clone())
+        let joined = self.members.iter().filter(|(_, member)| member.is_joining());
+        joined.min_by_key(|(_, member)| member.came).map(|(id, _)| id.clone())
     }
 
     /// Of the protocols that all know, the one that most prefer.
-    fn vote(&self) -> Option<String> {
+    pub(super) fn vote(&self) -> Option<String> {
         let known_to_all =
             |name: &str| self.members.values().all(|member| member.protocols.iter().any(|(known, _)| known == name));
         let mut votes: BTreeMap<&str, usize> = BTreeMap::new();
@@ -219,7 +143,7 @@ impl Group {
         votes.into_iter().max_by_key(|(_, votes)| *votes).map(|(name, _)| name.to_owned())
     }
 
-    fn join_reply(&self, member_id: &str) -> JoinReply {
+    pub(super) fn join_reply(&self, member_id: &str) -> JoinReply {
         let protocol = self.protocol.as_deref().unwrap_or_default();
         let leads = self.leader.as_deref() == Some(member_id);
         let joined = |(id, member): (&String, &Member)| JoinedMember {
@@ -228,6 +152,7 @@ impl Group {
             metadata: member.metadata(protocol),
         };
         JoinReply {
+            skip_assignment: false,
             error: None,
             member_id: member_id.to_owned(),
             generation: self.generation,
@@ -257,7 +182,7 @@ impl Group {
     }
 
     fn check_sync(&self, request: &SyncRequest) -> Result<(), ResponseError> {
-        self.check_member(&request.member_id, request.generation)?;
+        self.check_member(request.sender())?;
         let differs = |given: &Option<String>, ours: &Option<String>| given.is_some() && given != ours;
         if differs(&request.protocol_type, &self.protocol_type) || differs(&request.protocol, &self.protocol) {
             return Err(ResponseError::InconsistentGroupProtocol);
@@ -289,19 +214,31 @@ impl Group {
         }
     }
 
-    fn check_member(&self, member_id: &str, generation: i32) -> Result<(), ResponseError> {
-        if !self.members.contains_key(member_id) {
-            return Err(ResponseError::UnknownMemberId);
+    /// Whoever comes under an instance id that another member has taken over since is told so, and ends.
+    pub(super) fn check_identity(&self, member_id: &str, instance_id: Option<&str>) -> Result<(), ResponseError> {
+        if let Some(instance_id) = instance_id {
+            let holder = self.statics.get(instance_id).ok_or(ResponseError::UnknownMemberId)?;
+            if holder != member_id {
+                return Err(ResponseError::FencedInstanceId);
+            }
         }
-        if generation != self.generation {
+        match self.members.contains_key(member_id) {
+            true => Ok(()),
+            false => Err(ResponseError::UnknownMemberId),
+        }
+    }
+
+    fn check_member(&self, sender: Sender<'_>) -> Result<(), ResponseError> {
+        self.check_identity(sender.member_id, sender.instance_id)?;
+        if sender.generation != self.generation {
             return Err(ResponseError::IllegalGeneration);
         }
         Ok(())
     }
 
-    pub(crate) fn heartbeat(&mut self, member_id: &str, generation: i32, now: Instant) -> Result<(), ResponseError> {
-        self.check_member(member_id, generation)?;
-        if let Some(member) = self.members.get_mut(member_id) {
+    pub(crate) fn heartbeat(&mut self, sender: Sender<'_>, now: Instant) -> Result<(), ResponseError> {
+        self.check_member(sender)?;
+        if let Some(member) = self.members.get_mut(sender.member_id) {
             member.heard_of(now);
         }
         match self.state {
@@ -310,24 +247,32 @@ impl Group {
         }
     }
 
-    pub(crate) fn leave(&mut self, member_id: &str, now: Instant) -> Result<(), ResponseError> {
+    /// An instance id alone will do: tools have no other name for a member.
+    pub(crate) fn leave(
+        &mut self,
+        member_id: &str,
+        instance_id: Option<&str>,
+        now: Instant,
+    ) -> Result<(), ResponseError> {
         if self.pending.remove(member_id).is_some() {
             self.close_round_if_complete(now);
             return Ok(());
         }
-        if !self.members.contains_key(member_id) {
-            return Err(ResponseError::UnknownMemberId);
-        }
+        let member_id = match instance_id.filter(|_| member_id.is_empty()) {
+            Some(instance_id) => self.statics.get(instance_id).cloned().ok_or(ResponseError::UnknownMemberId)?,
+            None => member_id.to_owned(),
+        };
+        self.check_identity(&member_id, instance_id)?;
         self.remove(|id, _| id == member_id, now);
         Ok(())
     }
 
     /// Whether offsets may be committed by this member, or by nobody in particular (an empty id and generation -1).
-    pub(crate) fn check_commit(&self, member_id: &str, generation: i32) -> Result<(), ResponseError> {
-        if generation < 0 && self.state == State::Empty {
+    pub(crate) fn check_commit(&self, sender: Sender<'_>) -> Result<(), ResponseError> {
+        if sender.generation < 0 && self.state == State::Empty {
             return Ok(());
         }
-        self.check_member(member_id, generation)?;
+        self.check_member(sender)?;
         match self.state {
             State::CompletingRebalance => Err(ResponseError::RebalanceInProgress),
             State::Empty | State::PreparingRebalance | State::Stable => Ok(()),
@@ -346,6 +291,7 @@ impl Group {
             stays
         });
         if removed {
+            self.statics.retain(|_, member_id| self.members.contains_key(member_id));
             self.leader.take_if(|leader| !self.members.contains_key(leader));
             self.membership_changed(now);
         }
@@ -376,23 +322,6 @@ impl Group {
             members.filter(|member| member.deadline > now || !member.is_waiting()).map(|member| member.deadline);
         unheard.chain(self.pending.values().copied()).chain(self.round_deadline).min()
     }
-}
-
-enum Admission {
-    /// This member waits for the round to close.
-    Waits(String),
-    Answered(Box<JoinReply>),
-}
-
-impl Admission {
-    fn refused(member_id: String, error: ResponseError) -> Self {
-        Self::Answered(Box::new(JoinReply::refusal(member_id, error)))
-    }
-}
-
-fn new_member_id(client_id: &str) -> String {
-    let client_id: String = client_id.chars().take(CLIENT_ID_CHARS).collect();
-    format!("{client_id}-{}", Uuid::new_v4())
 }
 
 #[cfg(test)]

@@ -1,6 +1,11 @@
 use std::collections::HashMap;
 
+use super::super::member::JoinRequest;
 use super::*;
+
+fn sender(member_id: &str, generation: i32) -> Sender<'_> {
+    Sender { member_id, instance_id: None, generation }
+}
 
 struct Scene {
     group: Group,
@@ -15,17 +20,23 @@ impl Scene {
     }
 
     fn join(&mut self, member_id: &str, protocols: &[&str]) -> Joining {
+        self.join_as(None, member_id, protocols)
+    }
+
+    fn join_as(&mut self, instance_id: Option<&str>, member_id: &str, protocols: &[&str]) -> Joining {
         let (reply, answer) = oneshot::channel();
         let protocols = protocols.iter().map(|name| ((*name).to_owned(), Bytes::from_static(b"m"))).collect();
         let request = JoinRequest {
             member_id: member_id.to_owned(),
             client_id: "client".to_owned(),
-            instance_id: None,
+            client_host: "/127.0.0.1".to_owned(),
+            instance_id: instance_id.map(str::to_owned),
             protocol_type: "consumer".to_owned(),
             protocols,
             session_timeout: Duration::from_secs(6),
             rebalance_timeout: Duration::from_secs(60),
             learns_id_first: true,
+            may_skip_assignment: true,
         };
         self.group.join(request, reply, self.now);
         answer
@@ -46,6 +57,7 @@ impl Scene {
         let (reply, answer) = oneshot::channel();
         let request = SyncRequest {
             member_id: member_id.to_owned(),
+            instance_id: None,
             generation,
             protocol_type: None,
             protocol: None,
@@ -65,7 +77,7 @@ impl Scene {
 
     fn heartbeat(&mut self, member_id: &str) -> Result<(), ResponseError> {
         let generation = self.group.generation;
-        self.group.heartbeat(member_id, generation, self.now)
+        self.group.heartbeat(sender(member_id, generation), self.now)
     }
 
     /// Two members, the first of which leads, with everything assigned in generation 2.
@@ -92,7 +104,7 @@ fn members_join_sync_and_become_stable() {
     assert_eq!(scene.group.state, State::Stable);
     assert_eq!(scene.heartbeat(&a), Ok(()));
     assert_eq!(scene.heartbeat(&b), Ok(()));
-    assert_eq!(scene.group.heartbeat(&a, 9, scene.now), Err(ResponseError::IllegalGeneration));
+    assert_eq!(scene.group.heartbeat(sender(&a, 9), scene.now), Err(ResponseError::IllegalGeneration));
     assert_eq!(scene.heartbeat("stranger"), Err(ResponseError::UnknownMemberId));
 }
 
@@ -149,10 +161,10 @@ fn a_silent_member_is_given_up_and_the_rest_rebalances() {
 #[test]
 fn a_leaving_member_opens_a_round_and_the_last_one_empties_the_group() {
     let (mut scene, a, b) = Scene::stable();
-    scene.group.leave(&a, scene.now).unwrap();
+    scene.group.leave(&a, None, scene.now).unwrap();
     assert_eq!(scene.group.state, State::PreparingRebalance);
-    assert_eq!(scene.group.leave(&a, scene.now), Err(ResponseError::UnknownMemberId));
-    scene.group.leave(&b, scene.now).unwrap();
+    assert_eq!(scene.group.leave(&a, None, scene.now), Err(ResponseError::UnknownMemberId));
+    scene.group.leave(&b, None, scene.now).unwrap();
     assert_eq!(scene.group.state, State::Empty);
     assert!(scene.group.is_deserted());
 }
@@ -213,13 +225,13 @@ fn a_repeated_join_gets_the_same_generation_unless_the_leader_asks() {
 #[test]
 fn commits_are_for_members_of_this_generation_or_for_an_empty_group() {
     let (mut scene, a, b) = Scene::stable();
-    assert_eq!(scene.group.check_commit(&a, 2), Ok(()));
-    assert_eq!(scene.group.check_commit(&a, 1), Err(ResponseError::IllegalGeneration));
-    assert_eq!(scene.group.check_commit("", -1), Err(ResponseError::UnknownMemberId));
+    assert_eq!(scene.group.check_commit(sender(&a, 2)), Ok(()));
+    assert_eq!(scene.group.check_commit(sender(&a, 1)), Err(ResponseError::IllegalGeneration));
+    assert_eq!(scene.group.check_commit(sender("", -1)), Err(ResponseError::UnknownMemberId));
     let (mut a_joins, _b_joins) = (scene.join(&a, &["range"]), scene.join(&b, &["range"]));
     assert_eq!(a_joins.try_recv().unwrap().generation, 3);
-    assert_eq!(scene.group.check_commit(&a, 3), Err(ResponseError::RebalanceInProgress));
-    assert_eq!(Group::new(1).check_commit("", -1), Ok(()));
+    assert_eq!(scene.group.check_commit(sender(&a, 3)), Err(ResponseError::RebalanceInProgress));
+    assert_eq!(Group::new(1).check_commit(sender("", -1)), Ok(()));
 }
 
 #[test]
@@ -255,7 +267,7 @@ fn any_order_of_events_keeps_the_group_sound() {
                     drop(scene.sync(&id, current, &[]));
                 }
                 (4, Some(id)) if random.random_bool(0.3) => {
-                    let _ = scene.group.leave(&id, scene.now);
+                    let _ = scene.group.leave(&id, None, scene.now);
                 }
                 (5, _) => scene.pass(random.random_range(0..10)),
                 _ => {}
@@ -271,4 +283,68 @@ fn any_order_of_events_keeps_the_group_sound() {
             );
         }
     }
+}
+
+/// A stable group of generation 1, led by a member with the instance id "i".
+fn led_by_a_static_member() -> (Scene, String) {
+    let mut scene = Scene::new();
+    let joined = scene.join_as(Some("i"), "", &["range"]).try_recv().unwrap();
+    assert_eq!((joined.error, joined.generation), (None, 1));
+    assert!(joined.member_id.starts_with("i-"));
+    scene.sync(&joined.member_id, 1, &[(&joined.member_id, "x")]).try_recv().unwrap().unwrap();
+    (scene, joined.member_id)
+}
+
+#[test]
+fn who_comes_back_under_its_instance_id_keeps_its_part_without_a_round() {
+    let (mut scene, before) = led_by_a_static_member();
+    let back = scene.join_as(Some("i"), "", &["range"]).try_recv().unwrap();
+    assert_eq!((back.error, back.generation, back.skip_assignment), (None, 1, true));
+    assert_eq!((&back.leader, back.members.len()), (&back.member_id, 1));
+    assert_ne!(back.member_id, before);
+    let synced = scene.sync(&back.member_id, 1, &[]).try_recv().unwrap().unwrap();
+    assert_eq!(synced.assignment, "x");
+    let late = Sender { instance_id: Some("i"), ..sender(&before, 1) };
+    assert_eq!(scene.group.heartbeat(late, scene.now), Err(ResponseError::FencedInstanceId));
+    assert_eq!(scene.group.check_commit(late), Err(ResponseError::FencedInstanceId));
+    let rejoined = scene.join_as(Some("i"), &before, &["range"]).try_recv().unwrap();
+    assert_eq!(rejoined.error, Some(ResponseError::FencedInstanceId));
+}
+
+#[test]
+fn a_predecessor_that_waits_is_fenced() {
+    let (mut scene, a) = led_by_a_static_member();
+    let b = scene.new_id();
+    let mut b_joins = scene.join(&b, &["range"]);
+    let mut a_joins = scene.join_as(Some("j"), "", &["range"]);
+    let mut successor = scene.join_as(Some("j"), "", &["range"]);
+    assert_eq!(a_joins.try_recv().unwrap().error, Some(ResponseError::FencedInstanceId));
+    let mut leader = scene.join_as(Some("i"), &a, &["range"]);
+    for joining in [&mut b_joins, &mut successor, &mut leader] {
+        assert_eq!(joining.try_recv().unwrap().generation, 2);
+    }
+}
+
+#[test]
+fn a_static_member_that_is_away_stays_until_its_session_ends() {
+    let (mut scene, a) = led_by_a_static_member();
+    let b = scene.new_id();
+    let mut b_joins = scene.join(&b, &["range"]);
+    // Its session is longer than the round here, as the round is shortened.
+    scene.group.members.get_mut(&a).unwrap().deadline = scene.now + Duration::from_secs(600);
+    scene.pass(61);
+    let joined = b_joins.try_recv().unwrap();
+    assert_eq!((joined.generation, joined.leader.as_str(), joined.members.len()), (2, b.as_str(), 2));
+    scene.pass(6);
+    assert!(!scene.group.statics.contains_key("i"));
+}
+
+#[test]
+fn an_instance_id_is_enough_to_leave() {
+    let (mut scene, a) = led_by_a_static_member();
+    assert_eq!(scene.group.leave(&a, Some("other"), scene.now), Err(ResponseError::UnknownMemberId));
+    assert_eq!(scene.group.leave("", Some("other"), scene.now), Err(ResponseError::UnknownMemberId));
+    assert_eq!(scene.group.leave("somebody", Some("i"), scene.now), Err(ResponseError::FencedInstanceId));
+    scene.group.leave("", Some("i"), scene.now).unwrap();
+    assert!(scene.group.is_deserted() && scene.group.statics.is_empty());
 }

@@ -24,6 +24,16 @@ pub(crate) enum Event {
 }
 
 impl State {
+    /// As Kafka's tools show it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Empty => "Empty",
+            Self::PreparingRebalance => "PreparingRebalance",
+            Self::CompletingRebalance => "CompletingRebalance",
+            Self::Stable => "Stable",
+        }
+    }
+
     pub(crate) fn after(self, event: Event) -> Self {
         use Event::{LeaderAssigned, MembershipChanged, RoundClosed, RoundDeserted};
         use State::{CompletingRebalance, Empty, PreparingRebalance, Stable};

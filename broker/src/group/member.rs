@@ -6,11 +6,15 @@ use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use tokio::sync::oneshot;
 
+use super::coordinator::Sender;
+
 #[derive(Debug, Clone)]
 pub(crate) struct JoinRequest {
     /// Empty for a member that has no id yet.
     pub member_id: String,
     pub client_id: String,
+    /// Where the client connects from.
+    pub client_host: String,
     pub instance_id: Option<String>,
     pub protocol_type: String,
     /// In the order of the member's preference.
@@ -19,6 +23,8 @@ pub(crate) struct JoinRequest {
     pub rebalance_timeout: Duration,
     /// Whether the client knows to join a second time with the id that it is given.
     pub learns_id_first: bool,
+    /// Whether the client knows that a leader may be told to leave the assignment as it is.
+    pub may_skip_assignment: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +37,8 @@ pub(crate) struct JoinReply {
     pub leader: String,
     /// Everyone, for the leader; nobody for the others.
     pub members: Vec<JoinedMember>,
+    /// The leader came back under its instance id: what was assigned holds on.
+    pub skip_assignment: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +58,7 @@ impl JoinReply {
             protocol: None,
             leader: String::new(),
             members: Vec::new(),
+            skip_assignment: false,
         }
     }
 }
@@ -57,10 +66,17 @@ impl JoinReply {
 #[derive(Debug, Clone)]
 pub(crate) struct SyncRequest {
     pub member_id: String,
+    pub instance_id: Option<String>,
     pub generation: i32,
     pub protocol_type: Option<String>,
     pub protocol: Option<String>,
     pub assignments: Vec<(String, Bytes)>,
+}
+
+impl SyncRequest {
+    pub(crate) fn sender(&self) -> Sender<'_> {
+        Sender { member_id: &self.member_id, instance_id: self.instance_id.as_deref(), generation: self.generation }
+    }
 }
 
 pub(crate) type SyncReply = Result<Synced, ResponseError>;
@@ -73,6 +89,8 @@ pub(crate) struct Synced {
 }
 
 pub(crate) struct Member {
+    pub client_id: String,
+    pub client_host: String,
     pub instance_id: Option<String>,
     pub protocols: Vec<(String, Bytes)>,
     pub session_timeout: Duration,

@@ -1,130 +1,83 @@
-//! Committed offsets, in memory and in their journal.
+//! Committed offsets, in memory and in their journal. Changes go one after the other through the journal; readers take only
+//! the state, so that nobody who reads waits for the disk.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
-use serde::{Deserialize, Serialize};
-
+use super::ledger::{CommittedOffset, Entry, Ledger, Place};
 use crate::error::BrokerError;
 use crate::log::journal::Journal;
+use crate::sync;
 
 const JOURNAL: &str = "offsets.journal";
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct CommittedOffset {
-    pub offset: i64,
-    pub leader_epoch: i32,
-    pub metadata: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct Place {
-    pub topic: String,
-    pub partition: i32,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-enum Entry {
-    Committed { group: String, place: Place, committed: CommittedOffset },
-    TopicForgotten { topic: String },
-}
-
 pub(crate) struct Offsets {
-    by_group: HashMap<String, BTreeMap<Place, CommittedOffset>>,
-    /// About what `by_group` takes.
-    bytes: usize,
-    journal: Journal<Entry>,
+    journal: Mutex<Journal<Entry>>,
+    ledger: RwLock<Ledger>,
 }
 
-fn bytes_of(place: &Place, committed: &CommittedOffset) -> usize {
-    size_of::<(Place, CommittedOffset)>() + place.topic.len() + committed.metadata.len()
+/// The right to change offsets, held while it is decided whether to.
+pub(crate) struct Change<'a> {
+    journal: MutexGuard<'a, Journal<Entry>>,
+    ledger: &'a RwLock<Ledger>,
 }
 
 impl Offsets {
     pub(crate) fn in_memory() -> Self {
-        Self { by_group: HashMap::new(), bytes: 0, journal: Journal::none() }
+        Self { journal: Mutex::new(Journal::none()), ledger: RwLock::default() }
     }
 
-    pub(crate) fn open(root: &Path) -> Result<Self, BrokerError> {
+    /// A group that had members when the broker stopped counts as deserted from `now_ms` on, until they come back.
+    pub(crate) fn open(root: &Path, now_ms: i64) -> Result<Self, BrokerError> {
         let (journal, entries) = Journal::open(&root.join(JOURNAL))?;
-        let mut offsets = Self { by_group: HashMap::new(), bytes: 0, journal };
-        for entry in entries {
-            offsets.apply(entry);
-        }
-        Ok(offsets)
+        let mut ledger = Ledger::default();
+        entries.into_iter().for_each(|entry| ledger.apply(entry));
+        ledger.desert_all(now_ms);
+        Ok(Self { journal: Mutex::new(journal), ledger: RwLock::new(ledger) })
     }
 
-    fn apply(&mut self, entry: Entry) {
-        match entry {
-            Entry::Committed { group, place, committed } => {
-                let places = self.by_group.entry(group).or_default();
-                self.bytes += bytes_of(&place, &committed);
-                if let Some(before) = places.get(&place) {
-                    self.bytes -= bytes_of(&place, before);
-                }
-                places.insert(place, committed);
-            }
-            Entry::TopicForgotten { topic } => {
-                for places in self.by_group.values_mut() {
-                    places.retain(|place, committed| {
-                        let stays = place.topic != topic;
-                        self.bytes -= if stays { 0 } else { bytes_of(place, committed) };
-                        stays
-                    });
-                }
-                self.by_group.retain(|_, places| !places.is_empty());
-            }
-        }
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Ledger> {
+        sync::read(&self.ledger)
     }
 
-    pub(crate) fn group(&self, group: &str) -> Option<&BTreeMap<Place, CommittedOffset>> {
-        self.by_group.get(group)
+    pub(crate) fn group(&self, group: &str) -> BTreeMap<Place, CommittedOffset> {
+        self.read().group(group).map(|group| group.places.clone()).unwrap_or_default()
     }
 
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+    pub(crate) fn change(&self) -> Change<'_> {
+        Change { journal: sync::lock(&self.journal), ledger: &self.ledger }
     }
 
-    pub(crate) fn groups(&self) -> usize {
-        self.by_group.len()
+    /// Whether the journal has become longer than what it tells is worth.
+    pub(crate) fn is_bloated(&self) -> bool {
+        sync::lock(&self.journal).is_bloated(self.read().entries())
+    }
+
+    /// Brings the journal down to what is live. Commits go on meanwhile. Called by one thread at a time.
+    pub(crate) fn compact(&self) -> io::Result<()> {
+        let (rewrite, snapshot) = {
+            let journal = sync::lock(&self.journal);
+            (journal.begin_rewrite()?, self.read().snapshot())
+        };
+        let Some(mut rewrite) = rewrite else { return Ok(()) };
+        rewrite.write(&snapshot)?;
+        sync::lock(&self.journal).finish_rewrite(rewrite, snapshot.len())
+    }
+}
+
+impl Change<'_> {
+    pub(crate) fn ledger(&self) -> RwLockReadGuard<'_, Ledger> {
+        sync::read(self.ledger)
     }
 
     /// Kept once this returns.
-    pub(crate) fn commit(&mut self, group: &str, commits: Vec<(Place, CommittedOffset)>) -> io::Result<()> {
-        let entry = |(place, committed)| Entry::Committed { group: group.to_owned(), place, committed };
-        self.record(commits.into_iter().map(entry).collect())
-    }
-
-    /// A topic of the same name that comes later starts without these offsets.
-    pub(crate) fn forget_topic(&mut self, topic: &str) -> io::Result<()> {
-        let known = self.by_group.values().any(|places| places.keys().any(|place| place.topic == topic));
-        match known {
-            true => self.record(vec![Entry::TopicForgotten { topic: topic.to_owned() }]),
-            false => Ok(()),
-        }
-    }
-
-    fn record(&mut self, entries: Vec<Entry>) -> io::Result<()> {
+    pub(crate) fn record(&mut self, entries: Vec<Entry>) -> io::Result<()> {
         self.journal.append(&entries)?;
-        entries.into_iter().for_each(|entry| self.apply(entry));
-        let live = self.by_group.values().map(BTreeMap::len).sum();
-        if self.journal.is_bloated(live) {
-            self.journal.rewrite(&self.snapshot())?;
-        }
+        let mut ledger = sync::write(self.ledger);
+        entries.into_iter().for_each(|entry| ledger.apply(entry));
         Ok(())
-    }
-
-    fn snapshot(&self) -> Vec<Entry> {
-        let of_group = |(group, places): (&String, &BTreeMap<Place, CommittedOffset>)| {
-            let entry = |(place, committed): (&Place, &CommittedOffset)| Entry::Committed {
-                group: group.clone(),
-                place: place.clone(),
-                committed: committed.clone(),
-            };
-            places.iter().map(entry).collect::<Vec<_>>()
-        };
-        self.by_group.iter().flat_map(of_group).collect()
     }
 }
 
@@ -132,29 +85,55 @@ impl Offsets {
 mod tests {
     use super::*;
 
-    fn place(topic: &str) -> Place {
-        Place { topic: topic.to_owned(), partition: 0 }
+    fn commit(topic: &str, offset: i64) -> Entry {
+        let place = Place { topic: topic.to_owned(), partition: 0 };
+        let committed = CommittedOffset { offset, leader_epoch: 0, metadata: String::new(), at_ms: 5 };
+        Entry::CommittedAt { group: "g".to_owned(), place, committed }
     }
 
-    fn committed(offset: i64) -> CommittedOffset {
-        CommittedOffset { offset, leader_epoch: 0, metadata: String::new() }
+    fn size(root: &Path) -> u64 {
+        std::fs::metadata(root.join(JOURNAL)).unwrap().len()
     }
 
     #[test]
     fn the_last_commit_counts_also_after_a_restart_and_a_rewrite() {
         let root = tempfile::tempdir().unwrap();
-        let mut offsets = Offsets::open(root.path()).unwrap();
+        let offsets = Offsets::open(root.path(), 0).unwrap();
         for offset in 0..12_000 {
-            offsets.commit("g", vec![(place("a"), committed(offset))]).unwrap();
+            offsets.change().record(vec![commit("a", offset)]).unwrap();
         }
-        offsets.commit("g", vec![(place("b"), committed(7))]).unwrap();
-        offsets.forget_topic("b").unwrap();
-        let size = std::fs::metadata(root.path().join(JOURNAL)).unwrap().len();
-        assert!(size < 12_000 * 20, "{size}");
-        assert_eq!(offsets.bytes(), bytes_of(&place("a"), &committed(0)));
-        let offsets = Offsets::open(root.path()).unwrap();
-        let group = offsets.group("g").unwrap();
-        assert_eq!(group.get(&place("a")), Some(&committed(11_999)));
-        assert_eq!(group.len(), 1);
+        offsets.change().record(vec![commit("b", 7)]).unwrap();
+        offsets.change().record(vec![Entry::TopicForgotten { topic: "b".to_owned() }]).unwrap();
+        assert!(offsets.is_bloated());
+        offsets.compact().unwrap();
+        assert!(!offsets.is_bloated());
+        assert!(size(root.path()) < 100, "{}", size(root.path()));
+        offsets.change().record(vec![commit("a", 12_000)]).unwrap();
+        let offsets = Offsets::open(root.path(), 0).unwrap();
+        let group = offsets.group("g");
+        assert_eq!(group.values().map(|committed| committed.offset).collect::<Vec<_>>(), [12_000]);
+    }
+
+    #[test]
+    fn commits_during_rewrites_are_kept() {
+        let root = tempfile::tempdir().unwrap();
+        let offsets = Offsets::open(root.path(), 0).unwrap();
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                for offset in 0..5_000 {
+                    let topic = (offset % 7).to_string();
+                    offsets.change().record(vec![commit(&topic, offset)]).unwrap();
+                }
+            });
+            while !writer.is_finished() {
+                offsets.compact().unwrap();
+                // What a kill right now would leave behind.
+                let (_, entries) = Journal::<Entry>::open(&root.path().join(JOURNAL)).unwrap();
+                assert!(entries.len() <= 5_000);
+            }
+        });
+        let live = offsets.group("g");
+        assert_eq!(live.len(), 7);
+        assert_eq!(Offsets::open(root.path(), 0).unwrap().group("g"), live);
     }
 }

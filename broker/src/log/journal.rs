@@ -20,8 +20,8 @@ const REWRITE_ENTRIES_MIN: usize = 10_000;
 
 /// Entries are of one type, whose variants may be added to but not changed.
 pub(crate) struct Journal<E> {
-    file: Option<(PathBuf, File)>,
-    entries: usize,
+    pub(super) file: Option<(PathBuf, File)>,
+    pub(super) entries: usize,
     entry: PhantomData<fn(E)>,
 }
 
@@ -97,7 +97,7 @@ impl<E: Serialize + DeserializeOwned> Journal<E> {
     }
 }
 
-fn encode<E: Serialize>(entries: &[E]) -> io::Result<Vec<u8>> {
+pub(super) fn encode<E: Serialize>(entries: &[E]) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     for entry in entries {
         let body = postcard::to_extend(entry, vec![FORMAT]).map_err(io::Error::other)?;

@@ -18,6 +18,7 @@ pub(crate) mod partition;
 pub(crate) mod producers;
 pub(crate) mod records;
 pub(crate) mod recovery;
+pub(crate) mod rewrite;
 pub(crate) mod segment;
 pub(crate) mod store;
 pub(crate) mod timestamps;

@@ -90,6 +90,11 @@ impl Partition {
         }
     }
 
+    /// How many bytes its segments take.
+    pub(crate) fn size(&self) -> u64 {
+        self.segments().iter().map(|segment| segment.visible().size).sum()
+    }
+
     /// The first offset that may be read.
     pub(crate) fn start(&self) -> i64 {
         self.start.load(Ordering::Acquire)

@@ -32,6 +32,7 @@ pub(crate) async fn serve(
 ) -> Result<(), ConnectionError> {
     // Answers are written whole; waiting to merge them would only delay them.
     stream.set_nodelay(true).map_err(ConnectionError::Write)?;
+    let peer = stream.peer_addr().map_err(ConnectionError::Write)?.ip();
     let limits = &shared.config.limits;
     let (input, mut output) = stream.into_split();
     let mut reader = FrameReader::new(input, limits.frame_bytes_max, shared.budget.clone());
@@ -47,7 +48,7 @@ pub(crate) async fn serve(
         };
         let Some(frame) = frame else { return Ok(()) };
         let answer = tokio::select! {
-            answer = dispatch::answer(shared, frame, &mut reader) => answer?,
+            answer = dispatch::answer(shared, frame, peer, &mut reader) => answer?,
             // What is ready is still answered; what waits is given up.
             _ = stopped.wait_for(|stopped| *stopped) => return Ok(()),
         };

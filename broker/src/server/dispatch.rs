@@ -1,5 +1,6 @@
 //! From a frame to its answer: header, version, guard, decoding, handler, encoding.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -53,6 +54,8 @@ pub(crate) struct Call {
     pub version: i16,
     correlation_id: i32,
     pub client_id: String,
+    /// Where the client connects from, as Kafka writes it.
+    pub client_host: String,
     body: Bytes,
 }
 
@@ -88,9 +91,10 @@ fn encode<R: Encodable>(api: ApiKey, version: i16, correlation_id: i32, response
 pub(crate) async fn answer<R: AsyncRead + Unpin>(
     shared: &Arc<Shared>,
     frame: Bytes,
+    peer: IpAddr,
     input: &mut FrameReader<R>,
 ) -> Result<Answer, Refusal> {
-    match open(shared, frame)? {
+    match open(shared, frame, peer)? {
         Opened::Call(call) => handle(shared, call, input).await,
         Opened::UnknownVersions { correlation_id } => {
             encode(ApiKey::ApiVersions, 0, correlation_id, &api::versions::unsupported())
@@ -106,7 +110,7 @@ enum Opened {
     },
 }
 
-fn open(shared: &Shared, frame: Bytes) -> Result<Opened, Refusal> {
+fn open(shared: &Shared, frame: Bytes, peer: IpAddr) -> Result<Opened, Refusal> {
     let mut cursor = Cursor(&frame);
     let (api_key, version, correlation_id) = (cursor.i16()?, cursor.i16()?, cursor.i32()?);
     let shape = shapes::find(api_key).ok_or(Refusal::Unsupported { api_key, version })?;
@@ -128,7 +132,8 @@ fn open(shared: &Shared, frame: Bytes) -> Result<Opened, Refusal> {
     let body = frame.slice(frame.len() - cursor.remaining()..);
     guard::check(shape, version, &body, shared.config.limits.request_elements_max)
         .map_err(|fault| Refusal::Malformed { api: shape.api, version, fault })?;
-    Ok(Opened::Call(Call { api: shape.api, version, correlation_id, client_id, body }))
+    let client_host = format!("/{}", peer.to_canonical());
+    Ok(Opened::Call(Call { api: shape.api, version, correlation_id, client_id, client_host, body }))
 }
 
 async fn handle<R: AsyncRead + Unpin>(
@@ -162,6 +167,18 @@ async fn handle<R: AsyncRead + Unpin>(
             let request = call.decode()?;
             call.encode(&api::delete_records::handle(shared, request).await)
         }
+        ApiKey::CreatePartitions => {
+            let request = call.decode()?;
+            call.encode(&api::create_partitions::handle(shared, request).await)
+        }
+        ApiKey::AlterConfigs => {
+            let request = call.decode()?;
+            call.encode(&api::alter_configs::replace(shared, request).await)
+        }
+        ApiKey::IncrementalAlterConfigs => {
+            let request = call.decode()?;
+            call.encode(&api::alter_configs::edit(shared, request).await)
+        }
         _ => handle_at_once(shared, call),
     }
 }
@@ -190,6 +207,20 @@ fn handle_at_once(shared: &Shared, call: Call) -> Result<Answer, Refusal> {
         ApiKey::OffsetFetch => call.encode(&api::offsets::fetch(shared, call.decode()?, version)),
         ApiKey::CreateTopics => call.encode(&api::create_topics::handle(shared, call.decode()?, version)),
         ApiKey::DescribeConfigs => call.encode(&api::configs::handle(shared, call.decode()?)),
+        ApiKey::OffsetForLeaderEpoch => call.encode(&api::leader_epochs::handle(shared, call.decode()?)),
+        ApiKey::DescribeCluster => call.encode(&api::cluster::describe(shared, call.decode()?, version)),
+        ApiKey::DescribeLogDirs => call.encode(&api::cluster::describe_log_dirs(shared, call.decode()?, version)),
+        ApiKey::DescribeTopicPartitions => call.encode(&api::topic_partitions::handle(shared, call.decode()?)),
+        ApiKey::ListPartitionReassignments => call.encode(&api::cluster::list_reassignments(call.decode()?)),
+        ApiKey::DescribeAcls => call.encode(&api::acls::describe(call.decode()?)),
+        ApiKey::CreateAcls => call.encode(&api::acls::create(call.decode()?)),
+        ApiKey::DeleteAcls => call.encode(&api::acls::delete(call.decode()?)),
+        ApiKey::ListGroups => call.encode(&api::group_admin::list(shared, call.decode()?, version)),
+        ApiKey::DescribeGroups => call.encode(&api::group_admin::describe(shared, call.decode()?, version)),
+        ApiKey::DeleteGroups => call.encode(&api::group_admin::delete(shared, call.decode()?)),
+        ApiKey::OffsetDelete => call.encode(&api::group_admin::delete_offsets(shared, call.decode()?)),
+        ApiKey::ConsumerGroupHeartbeat => call.encode(&api::consumer_protocol::heartbeat(call.decode()?)),
+        ApiKey::ConsumerGroupDescribe => call.encode(&api::consumer_protocol::describe(call.decode()?)),
         ApiKey::InitProducerId => call.encode(&api::producer_id::handle(shared, call.decode()?)),
         api => Err(Refusal::Unsupported { api_key: api as i16, version }),
     }

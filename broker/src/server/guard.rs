@@ -44,6 +44,9 @@ impl Walk<'_> {
             Kind::Bytes => self.skip_sized(Width::Four),
             Kind::Array(element) => self.each(|walk| walk.value(element)),
             Kind::Structs(fields) => self.each(|walk| walk.fields(fields)),
+            // As the codec reads it: anything but 1 means that nothing is there.
+            Kind::Optional(fields) if self.cursor.take(1)? == [1] => self.fields(fields),
+            Kind::Optional(_) => Ok(()),
         }
     }
 

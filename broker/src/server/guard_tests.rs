@@ -140,6 +140,107 @@ fn describe_configs(_: i16) -> DescribeConfigsRequest {
     DescribeConfigsRequest::default().with_resources(vec![resource.with_configuration_keys(Some(vec![text("k")]))])
 }
 
+fn alter_configs(_: i16) -> AlterConfigsRequest {
+    use alter_configs_request::*;
+    let config = AlterableConfig::default().with_name(text("n")).with_value(Some(text("v")));
+    let resource = AlterConfigsResource::default().with_resource_name(text("t")).with_configs(vec![config]);
+    AlterConfigsRequest::default().with_resources(vec![resource])
+}
+
+fn edit_configs(_: i16) -> IncrementalAlterConfigsRequest {
+    use incremental_alter_configs_request::*;
+    let config = AlterableConfig::default().with_name(text("n")).with_config_operation(2).with_value(Some(text("v")));
+    let resource = AlterConfigsResource::default().with_resource_name(text("t")).with_configs(vec![config]);
+    IncrementalAlterConfigsRequest::default().with_resources(vec![resource])
+}
+
+fn create_partitions(_: i16) -> CreatePartitionsRequest {
+    use create_partitions_request::*;
+    let assignment = CreatePartitionsAssignment::default().with_broker_ids(vec![BrokerId(1), BrokerId(2)]);
+    let topic = CreatePartitionsTopic::default().with_name(text("t").into()).with_assignments(Some(vec![assignment]));
+    CreatePartitionsRequest::default().with_topics(vec![topic])
+}
+
+fn leader_epochs(_: i16) -> OffsetForLeaderEpochRequest {
+    use offset_for_leader_epoch_request::*;
+    let topic = OffsetForLeaderTopic::default().with_topic(text("t").into());
+    let topic = topic.with_partitions(vec![OffsetForLeaderPartition::default()]);
+    OffsetForLeaderEpochRequest::default().with_topics(vec![topic])
+}
+
+fn describe_groups(version: i16) -> DescribeGroupsRequest {
+    let request = DescribeGroupsRequest::default().with_groups(vec![text("g").into()]);
+    request.with_include_authorized_operations(version >= 3)
+}
+
+fn list_groups(version: i16) -> ListGroupsRequest {
+    let filter = |since| if version >= since { vec![text("x")] } else { Vec::new() };
+    ListGroupsRequest::default().with_states_filter(filter(4)).with_types_filter(filter(5))
+}
+
+fn describe_acls(_: i16) -> DescribeAclsRequest {
+    DescribeAclsRequest::default().with_resource_name_filter(Some(text("t"))).with_pattern_type_filter(3)
+}
+
+fn create_acls(_: i16) -> CreateAclsRequest {
+    let creation = create_acls_request::AclCreation::default().with_principal(text("p")).with_host(text("h"));
+    CreateAclsRequest::default().with_creations(vec![creation])
+}
+
+fn delete_acls(_: i16) -> DeleteAclsRequest {
+    let filter = delete_acls_request::DeleteAclsFilter::default().with_host_filter(Some(text("h")));
+    DeleteAclsRequest::default().with_filters(vec![filter])
+}
+
+fn describe_log_dirs(_: i16) -> DescribeLogDirsRequest {
+    use describe_log_dirs_request::*;
+    let topic = DescribableLogDirTopic::default().with_topic(text("t").into()).with_partitions(vec![0, 1]);
+    DescribeLogDirsRequest::default().with_topics(Some(vec![topic]))
+}
+
+fn list_reassignments(_: i16) -> ListPartitionReassignmentsRequest {
+    use list_partition_reassignments_request::*;
+    let topic = ListPartitionReassignmentsTopics::default().with_name(text("t").into()).with_partition_indexes(vec![0]);
+    ListPartitionReassignmentsRequest::default().with_topics(Some(vec![topic]))
+}
+
+fn offset_delete(_: i16) -> OffsetDeleteRequest {
+    use offset_delete_request::*;
+    let topic = OffsetDeleteRequestTopic::default().with_name(text("t").into());
+    let topic = topic.with_partitions(vec![OffsetDeleteRequestPartition::default()]);
+    OffsetDeleteRequest::default().with_group_id(text("g").into()).with_topics(vec![topic])
+}
+
+fn consumer_heartbeat(version: i16) -> ConsumerGroupHeartbeatRequest {
+    use consumer_group_heartbeat_request::*;
+    let owned = TopicPartitions::default().with_topic_id(uuid::Uuid::new_v4()).with_partitions(vec![1]);
+    ConsumerGroupHeartbeatRequest::default()
+        .with_subscribed_topic_names(Some(vec![text("t").into()]))
+        .with_subscribed_topic_regex((version >= 1).then_some(text("r")))
+        .with_topic_partitions(Some(vec![owned]))
+}
+
+fn consumer_describe(_: i16) -> ConsumerGroupDescribeRequest {
+    ConsumerGroupDescribeRequest::default().with_group_ids(vec![text("g").into()])
+}
+
+fn delete_groups(_: i16) -> DeleteGroupsRequest {
+    DeleteGroupsRequest::default().with_groups_names(vec![text("g").into()])
+}
+
+fn describe_cluster(version: i16) -> DescribeClusterRequest {
+    DescribeClusterRequest::default().with_include_fenced_brokers(version >= 2)
+}
+
+fn topic_partitions(cursor: bool) -> impl Fn(i16) -> DescribeTopicPartitionsRequest {
+    use describe_topic_partitions_request::*;
+    move |_| {
+        let topic = TopicRequest::default().with_name(text("t").into());
+        let cursor = cursor.then(|| Cursor::default().with_topic_name(text("t").into()));
+        DescribeTopicPartitionsRequest::default().with_topics(vec![topic]).with_cursor(cursor)
+    }
+}
+
 fn find_coordinator(version: i16) -> FindCoordinatorRequest {
     match version {
         4.. => FindCoordinatorRequest::default().with_coordinator_keys(vec![text("g"), text("h")]),
@@ -160,12 +261,30 @@ fn every_request(mut also: impl FnMut(&Shape, i16, &[u8])) {
     in_all_versions(ApiKey::Heartbeat, |_| HeartbeatRequest::default(), &mut also);
     in_all_versions(ApiKey::LeaveGroup, leave, &mut also);
     in_all_versions(ApiKey::SyncGroup, sync, &mut also);
+    in_all_versions(ApiKey::DescribeGroups, describe_groups, &mut also);
+    in_all_versions(ApiKey::ListGroups, list_groups, &mut also);
     in_all_versions(ApiKey::ApiVersions, |_| ApiVersionsRequest::default(), &mut also);
     in_all_versions(ApiKey::CreateTopics, create_topics, &mut also);
     in_all_versions(ApiKey::DeleteTopics, delete_topics, &mut also);
     in_all_versions(ApiKey::DeleteRecords, delete_records, &mut also);
     in_all_versions(ApiKey::InitProducerId, |_| InitProducerIdRequest::default(), &mut also);
+    in_all_versions(ApiKey::OffsetForLeaderEpoch, leader_epochs, &mut also);
+    in_all_versions(ApiKey::DescribeAcls, describe_acls, &mut also);
+    in_all_versions(ApiKey::CreateAcls, create_acls, &mut also);
+    in_all_versions(ApiKey::DeleteAcls, delete_acls, &mut also);
     in_all_versions(ApiKey::DescribeConfigs, describe_configs, &mut also);
+    in_all_versions(ApiKey::AlterConfigs, alter_configs, &mut also);
+    in_all_versions(ApiKey::DescribeLogDirs, describe_log_dirs, &mut also);
+    in_all_versions(ApiKey::CreatePartitions, create_partitions, &mut also);
+    in_all_versions(ApiKey::DeleteGroups, delete_groups, &mut also);
+    in_all_versions(ApiKey::IncrementalAlterConfigs, edit_configs, &mut also);
+    in_all_versions(ApiKey::ListPartitionReassignments, list_reassignments, &mut also);
+    in_all_versions(ApiKey::OffsetDelete, offset_delete, &mut also);
+    in_all_versions(ApiKey::DescribeCluster, describe_cluster, &mut also);
+    in_all_versions(ApiKey::ConsumerGroupHeartbeat, consumer_heartbeat, &mut also);
+    in_all_versions(ApiKey::ConsumerGroupDescribe, consumer_describe, &mut also);
+    in_all_versions(ApiKey::DescribeTopicPartitions, topic_partitions(false), &mut also);
+    in_all_versions(ApiKey::DescribeTopicPartitions, topic_partitions(true), &mut also);
 }
 
 #[test]

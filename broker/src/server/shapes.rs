@@ -11,6 +11,8 @@ pub(crate) enum Kind {
     Bytes,
     Array(&'static Kind),
     Structs(&'static [Field]),
+    /// A struct behind a byte that is 1 if it is there.
+    Optional(&'static [Field]),
 }
 
 /// A field and the versions that have it.
@@ -161,6 +163,51 @@ const DELETE_RECORDS: &[Field] =
 const DESCRIBE_CONFIGS: &[Field] =
     &[field(Kind::Structs(&[field(INT8), field(TEXT), field(TEXTS)])), field(BOOL), since(3, BOOL)];
 
+const ALTER_CONFIGS: &[Field] = &[
+    field(Kind::Structs(&[field(INT8), field(TEXT), field(Kind::Structs(&[field(TEXT), field(TEXT)]))])),
+    field(BOOL),
+];
+
+const EDIT_CONFIGS: &[Field] = &[
+    field(Kind::Structs(&[field(INT8), field(TEXT), field(Kind::Structs(&[field(TEXT), field(INT8), field(TEXT)]))])),
+    field(BOOL),
+];
+
+const CREATE_PARTITIONS: &[Field] = &[
+    field(Kind::Structs(&[field(TEXT), field(INT32), field(Kind::Structs(&[field(NUMBERS)]))])),
+    field(INT32),
+    field(BOOL),
+];
+
+const LEADER_EPOCHS: &[Field] = &[
+    since(3, INT32),
+    field(Kind::Structs(&[field(TEXT), field(Kind::Structs(&[field(INT32), field(INT32), field(INT32)]))])),
+];
+
+const ACL_FILTER: &[Field] =
+    &[field(INT8), field(TEXT), field(INT8), field(TEXT), field(TEXT), field(INT8), field(INT8)];
+
+const TOPIC_INDEXES: Kind = Kind::Structs(&[field(TEXT), field(NUMBERS)]);
+
+const OFFSET_DELETE: &[Field] =
+    &[field(TEXT), field(Kind::Structs(&[field(TEXT), field(Kind::Structs(&[field(INT32)]))]))];
+
+const DESCRIBE_TOPIC_PARTITIONS: &[Field] =
+    &[field(Kind::Structs(&[field(TEXT)])), field(INT32), field(Kind::Optional(&[field(TEXT), field(INT32)]))];
+
+const CONSUMER_GROUP_HEARTBEAT: &[Field] = &[
+    field(TEXT),
+    field(TEXT),
+    field(INT32),
+    field(TEXT),
+    field(TEXT),
+    field(INT32),
+    field(TEXTS),
+    since(1, TEXT),
+    field(TEXT),
+    field(Kind::Structs(&[field(UUID), field(NUMBERS)])),
+];
+
 /// In the order of their API keys. A version is here because its handler answers it fully.
 pub(crate) const SHAPES: &[Shape] = &[
     shape(ApiKey::Produce, 3, 13, 9, PRODUCE),
@@ -174,12 +221,29 @@ pub(crate) const SHAPES: &[Shape] = &[
     shape(ApiKey::Heartbeat, 0, 4, 4, &[field(TEXT), field(INT32), field(TEXT), since(3, TEXT)]),
     shape(ApiKey::LeaveGroup, 0, 5, 4, LEAVE_GROUP),
     shape(ApiKey::SyncGroup, 0, 5, 4, SYNC_GROUP),
+    shape(ApiKey::DescribeGroups, 0, 6, 5, &[field(TEXTS), since(3, BOOL)]),
+    shape(ApiKey::ListGroups, 0, 5, 3, &[since(4, TEXTS), since(5, TEXTS)]),
     shape(ApiKey::ApiVersions, 0, 4, 3, &[since(3, TEXT), since(3, TEXT)]),
     shape(ApiKey::CreateTopics, 2, 7, 5, CREATE_TOPICS),
     shape(ApiKey::DeleteTopics, 1, 6, 4, DELETE_TOPICS),
     shape(ApiKey::DeleteRecords, 0, 2, 2, DELETE_RECORDS),
     shape(ApiKey::InitProducerId, 0, 5, 2, &[field(TEXT), field(INT32), since(3, INT64), since(3, INT16)]),
+    shape(ApiKey::OffsetForLeaderEpoch, 2, 4, 4, LEADER_EPOCHS),
+    shape(ApiKey::DescribeAcls, 1, 3, 2, ACL_FILTER),
+    shape(ApiKey::CreateAcls, 1, 3, 2, &[field(Kind::Structs(ACL_FILTER))]),
+    shape(ApiKey::DeleteAcls, 1, 3, 2, &[field(Kind::Structs(ACL_FILTER))]),
     shape(ApiKey::DescribeConfigs, 1, 4, 4, DESCRIBE_CONFIGS),
+    shape(ApiKey::AlterConfigs, 0, 2, 2, ALTER_CONFIGS),
+    shape(ApiKey::DescribeLogDirs, 1, 4, 2, &[field(TOPIC_INDEXES)]),
+    shape(ApiKey::CreatePartitions, 0, 3, 2, CREATE_PARTITIONS),
+    shape(ApiKey::DeleteGroups, 0, 2, 2, &[field(TEXTS)]),
+    shape(ApiKey::IncrementalAlterConfigs, 0, 1, 1, EDIT_CONFIGS),
+    shape(ApiKey::ListPartitionReassignments, 0, 0, 0, &[field(INT32), field(TOPIC_INDEXES)]),
+    shape(ApiKey::OffsetDelete, 0, 0, i16::MAX, OFFSET_DELETE),
+    shape(ApiKey::DescribeCluster, 0, 2, 0, &[field(BOOL), since(1, INT8), since(2, BOOL)]),
+    shape(ApiKey::ConsumerGroupHeartbeat, 0, 1, 0, CONSUMER_GROUP_HEARTBEAT),
+    shape(ApiKey::ConsumerGroupDescribe, 0, 1, 0, &[field(TEXTS), field(BOOL)]),
+    shape(ApiKey::DescribeTopicPartitions, 0, 0, 0, DESCRIBE_TOPIC_PARTITIONS),
 ];
 
 pub(crate) fn find(api_key: i16) -> Option<&'static Shape> {

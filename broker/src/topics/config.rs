@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::alteration::Edit;
 use crate::log::partition::AppendRules;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,6 +129,41 @@ impl TopicConfig {
         Ok(Self::parse(overrides))
     }
 
+    /// Fails like `new`, and for a list's operation on what is no list.
+    pub(crate) fn edited(&self, edits: &[(&str, Edit<'_>)]) -> Result<Self, String> {
+        let mut overrides = self.overrides.clone();
+        for &(name, edit) in edits {
+            let setting = find(name).ok_or_else(|| format!("unknown topic config name: {name}"))?;
+            let before = overrides.get(name).map_or(setting.default, String::as_str);
+            let elements = before.split(',').map(str::trim).filter(|element| !element.is_empty());
+            let value = match edit {
+                Edit::Delete => {
+                    overrides.remove(name);
+                    continue;
+                }
+                Edit::Set(value) => value.to_owned(),
+                Edit::Append(_) | Edit::Subtract(_) if !matches!(setting.kind, Kind::ListOf(_)) => {
+                    return Err(format!("cannot append to or subtract from {name}: its type is not a list"));
+                }
+                Edit::Append(added) => {
+                    let mut elements: Vec<&str> = elements.collect();
+                    for element in added.split(',').map(str::trim) {
+                        if !elements.contains(&element) {
+                            elements.push(element);
+                        }
+                    }
+                    elements.join(",")
+                }
+                Edit::Subtract(taken) => {
+                    let is_taken = |element: &&str| taken.split(',').any(|taken| taken.trim() == *element);
+                    elements.filter(|element| !is_taken(element)).collect::<Vec<_>>().join(",")
+                }
+            };
+            overrides.insert(setting.name, value);
+        }
+        Self::new(overrides.iter().map(|(name, value)| (*name, value.as_str())))
+    }
+
     fn parse(overrides: BTreeMap<&'static str, String>) -> Self {
         let text = |name: &str| {
             let default = || find(name).map_or("", |setting| setting.default);
@@ -150,6 +186,11 @@ impl TopicConfig {
 
     pub(crate) fn overrides(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.overrides.iter().map(|(&name, value)| (name, value.as_str()))
+    }
+
+    /// As the journal keeps it.
+    pub(crate) fn to_entry(&self) -> Vec<(String, String)> {
+        self.overrides().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
     /// Every setting with its value and whether that was given for the topic.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 
@@ -36,9 +37,32 @@ impl Topic {
 
 /// What the journal says of topics.
 #[derive(Debug, Serialize, Deserialize)]
-enum Entry {
+pub(super) enum Entry {
     Created { name: String, id: [u8; 16], partitions: u32, config: Vec<(String, String)> },
     Removed { name: String, partitions: u32 },
+    Reconfigured { name: String, config: Vec<(String, String)> },
+    Grown { name: String, partitions: u32 },
+}
+
+impl Entry {
+    fn name(&self) -> &str {
+        match self {
+            Self::Created { name, .. }
+            | Self::Removed { name, .. }
+            | Self::Reconfigured { name, .. }
+            | Self::Grown { name, .. } => name,
+        }
+    }
+
+    /// Takes a later entry about the same topic in: what comes out is what both say together.
+    fn followed_by(mut self, later: Self) -> Self {
+        match (&mut self, later) {
+            (Self::Created { config, .. }, Self::Reconfigured { config: altered, .. }) => *config = altered,
+            (Self::Created { partitions, .. }, Self::Grown { partitions: more, .. }) => *partitions = more,
+            (_, later) => return later,
+        }
+        self
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +83,7 @@ pub(crate) struct Topics {
     context: LogContext,
     known: RwLock<Known>,
     /// Held for the whole of a creation or removal, which is what puts them in order.
-    journal: Mutex<Journal<Entry>>,
+    pub(super) journal: Mutex<Journal<Entry>>,
 }
 
 #[derive(Default)]
@@ -86,16 +110,24 @@ impl Topics {
 
     /// Opens every topic that the journal names, and finishes removals that were interrupted.
     pub(crate) fn open(root: &Path, partitions_max: usize, context: LogContext) -> Result<Self, BrokerError> {
-        let (journal, entries) = Journal::open(&root.join(JOURNAL))?;
+        let (journal, entries) = Journal::<Entry>::open(&root.join(JOURNAL))?;
         let mut last: BTreeMap<String, Entry> = BTreeMap::new();
         for entry in entries {
-            let (Entry::Created { name, .. } | Entry::Removed { name, .. }) = &entry;
-            last.insert(name.clone(), entry);
+            let name = entry.name().to_owned();
+            let entry = match last.remove(&name) {
+                Some(before) => before.followed_by(entry),
+                None => entry,
+            };
+            last.insert(name, entry);
         }
         let mut known = Known::default();
         for entry in last.into_values() {
             match entry {
-                Entry::Removed { name, partitions } => remove_leftovers(root, &name, partitions)
+                Entry::Reconfigured { name, .. } | Entry::Grown { name, .. } => {
+                    let reason = format!("it alters topic '{name}', which does not exist");
+                    return Err(BrokerError::Damaged { path: root.join(JOURNAL), position: 0, reason });
+                }
+                Entry::Removed { name, partitions } => remove_leftovers(root, &name, 0..partitions)
                     .map_err(BrokerError::storage("remove what is left of a deleted topic in", root))?,
                 Entry::Created { name, id, partitions, config } => {
                     let config =
@@ -137,46 +169,62 @@ impl Topics {
         if let Some(fault) = name::fault(name) {
             return Err(CreateError::Name(fault));
         }
-        let known = sync::read(&self.known);
-        if known.by_name.contains_key(name) {
-            return Err(CreateError::Exists(name.to_owned()));
+        {
+            let known = sync::read(&self.known);
+            if known.by_name.contains_key(name) {
+                return Err(CreateError::Exists(name.to_owned()));
+            }
+            if let Some(other) = known.by_name.keys().find(|other| name::collide(name, other)) {
+                let fault = format!("topic '{name}' collides with '{other}': '.' and '_' count as the same");
+                return Err(CreateError::Name(fault));
+            }
         }
-        if let Some(other) = known.by_name.keys().find(|other| name::collide(name, other)) {
-            let fault = format!("topic '{name}' collides with '{other}': '.' and '_' count as the same");
-            return Err(CreateError::Name(fault));
-        }
-        let would_exist = known.partitions().saturating_add(partitions as usize);
-        if would_exist > self.partitions_max {
-            return Err(CreateError::TooMany(would_exist, self.partitions_max));
-        }
-        Ok(())
+        self.has_room_for(partitions).map_err(|(would_exist, max)| CreateError::TooMany(would_exist, max))
+    }
+
+    /// Fails with how many partitions there would be, and how many there may be.
+    pub(super) fn has_room_for(&self, partitions: u32) -> Result<(), (usize, usize)> {
+        let would_exist = sync::read(&self.known).partitions().saturating_add(partitions as usize);
+        if would_exist > self.partitions_max { Err((would_exist, self.partitions_max)) } else { Ok(()) }
+    }
+
+    /// A partition of a topic that is being created or grows.
+    pub(super) fn new_partition(&self, name: &str, index: u32) -> io::Result<Arc<Partition>> {
+        let Some(root) = &self.root else { return Ok(Arc::new(Partition::in_memory(self.context.clone()))) };
+        let directory = files::partition_directory(root, name, index as i32);
+        Partition::open(directory, self.context.clone()).map(Arc::new).map_err(io::Error::other)
+    }
+
+    /// Removes what stands where these partitions are to be: it was never theirs.
+    pub(super) fn clear(&self, name: &str, partitions: Range<u32>) -> io::Result<()> {
+        self.root.as_ref().map_or(Ok(()), |root| remove_leftovers(root, name, partitions))
+    }
+
+    /// In place of the topic of this id, if there is one.
+    pub(super) fn put(&self, topic: Arc<Topic>) {
+        sync::write(&self.known).insert(topic);
+    }
+
+    pub(super) fn rewrite_if_bloated(&self, journal: &mut Journal<Entry>) -> io::Result<()> {
+        let live = sync::read(&self.known).by_name.len();
+        if journal.is_bloated(live) { journal.rewrite(&self.snapshot()) } else { Ok(()) }
     }
 
     pub(crate) fn create(&self, name: &str, partitions: u32, config: TopicConfig) -> Result<Arc<Topic>, CreateError> {
         let mut journal = sync::lock(&self.journal);
         self.check(name, partitions)?;
-        if let Some(root) = &self.root {
-            remove_leftovers(root, name, partitions)?;
-        }
+        self.clear(name, 0..partitions)?;
         let id = Uuid::new_v4();
-        let overrides = config.overrides().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         journal.append(&[Entry::Created {
             name: name.to_owned(),
             id: id.into_bytes(),
             partitions,
-            config: overrides,
+            config: config.to_entry(),
         }])?;
         journal.sync()?;
-        let open = |n| match &self.root {
-            None => Ok(Arc::new(Partition::in_memory(self.context.clone()))),
-            Some(root) => {
-                let directory = files::partition_directory(root, name, n as i32);
-                Partition::open(directory, self.context.clone()).map(Arc::new).map_err(io::Error::other)
-            }
-        };
-        let partitions = (0..partitions).map(open).collect::<Result<_, _>>()?;
+        let partitions = (0..partitions).map(|index| self.new_partition(name, index)).collect::<Result<_, _>>()?;
         let topic = Arc::new(Topic { name: name.to_owned(), id, config, partitions });
-        sync::write(&self.known).insert(topic.clone());
+        self.put(topic.clone());
         Ok(topic)
     }
 
@@ -193,9 +241,7 @@ impl Topics {
             known.by_name.remove(&topic.name);
             known.by_id.remove(&topic.id);
         }
-        if journal.is_bloated(sync::read(&self.known).by_name.len()) {
-            journal.rewrite(&self.snapshot())?;
-        }
+        self.rewrite_if_bloated(&mut journal)?;
         topic.partitions.iter().try_for_each(|partition| partition.remove())?;
         Ok(true)
     }
@@ -211,19 +257,19 @@ impl Topics {
         });
     }
 
-    fn snapshot(&self) -> Vec<Entry> {
+    pub(super) fn snapshot(&self) -> Vec<Entry> {
         let entry = |topic: &Arc<Topic>| Entry::Created {
             name: topic.name.clone(),
             id: topic.id.into_bytes(),
             partitions: topic.partitions.len() as u32,
-            config: topic.config.overrides().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            config: topic.config.to_entry(),
         };
         self.all().iter().map(entry).collect()
     }
 }
 
-fn remove_leftovers(root: &Path, name: &str, partitions: u32) -> io::Result<()> {
-    (0..partitions).try_for_each(|n| files::remove_directory(&files::partition_directory(root, name, n as i32)))
+fn remove_leftovers(root: &Path, name: &str, mut partitions: Range<u32>) -> io::Result<()> {
+    partitions.try_for_each(|n| files::remove_directory(&files::partition_directory(root, name, n as i32)))
 }
 
 #[cfg(test)]
