@@ -14,6 +14,7 @@ use kafka_protocol::messages::{
     FindCoordinatorRequest, HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
     OffsetCommitRequest, OffsetFetchRequest, SyncGroupRequest, SyncGroupResponse,
 };
+use kafka_protocol::protocol::StrBytes;
 
 use crate::calls::{error, is_warming_up};
 use crate::cluster::Cluster;
@@ -27,6 +28,7 @@ pub struct Member {
     pub wire: Wire,
     pub group: String,
     pub id: String,
+    pub instance_id: Option<String>,
     pub generation: i32,
     pub session_timeout_ms: i32,
     pub protocols: Vec<&'static str>,
@@ -44,6 +46,7 @@ impl Member {
             wire,
             group: group.to_owned(),
             id: String::new(),
+            instance_id: None,
             generation: -1,
             session_timeout_ms: 10_000,
             protocols: vec!["range"],
@@ -55,6 +58,10 @@ impl Member {
         Ok(member)
     }
 
+    fn instance(&self) -> Option<StrBytes> {
+        self.instance_id.as_deref().map(text)
+    }
+
     pub fn join_request(&self) -> JoinGroupRequest {
         let protocol = |name: &&str| {
             JoinGroupRequestProtocol::default().with_name(text(name)).with_metadata(Bytes::from_static(b"metadata"))
@@ -64,6 +71,7 @@ impl Member {
             .with_session_timeout_ms(self.session_timeout_ms)
             .with_rebalance_timeout_ms(30_000)
             .with_member_id(text(&self.id))
+            .with_group_instance_id(self.instance())
             .with_protocol_type(text("consumer"))
             .with_protocols(self.protocols.iter().map(protocol).collect())
     }
@@ -102,6 +110,7 @@ impl Member {
             .with_group_id(text(&self.group).into())
             .with_generation_id(self.generation)
             .with_member_id(text(&self.id))
+            .with_group_instance_id(self.instance())
             .with_protocol_type(Some(text("consumer")))
             .with_protocol_name(Some(text(self.protocols[0])))
             .with_assignments(plan.iter().map(assign).collect());
@@ -121,12 +130,13 @@ impl Member {
         let request = HeartbeatRequest::default()
             .with_group_id(text(&self.group).into())
             .with_generation_id(self.generation)
-            .with_member_id(text(&self.id));
+            .with_member_id(text(&self.id))
+            .with_group_instance_id(self.instance());
         Ok(error(self.wire.call(&request, 4).await?.error_code))
     }
 
     pub async fn leave(&mut self) -> Result<Option<ResponseError>> {
-        let member = MemberIdentity::default().with_member_id(text(&self.id));
+        let member = MemberIdentity::default().with_member_id(text(&self.id)).with_group_instance_id(self.instance());
         let request = LeaveGroupRequest::default().with_group_id(text(&self.group).into()).with_members(vec![member]);
         let response = self.wire.call(&request, 5).await?;
         Ok(error(response.error_code).or(response.members.first().and_then(|member| error(member.error_code))))
@@ -142,6 +152,7 @@ impl Member {
             .with_group_id(text(&self.group).into())
             .with_generation_id_or_member_epoch(self.generation)
             .with_member_id(text(&self.id))
+            .with_group_instance_id(self.instance())
             .with_topics(vec![topic]);
         let response = self.wire.call(&request, 8).await?;
         let topic = response.topics.first().context("no topic in the response")?;

@@ -1,14 +1,19 @@
 //! The suite. Each module covers one family of requests; `restart` and `hostile` are about the embedded broker alone.
 
+mod alterations;
+mod cluster;
 mod commits;
 mod fetch;
+mod group_admin;
 mod groups;
 mod hostile;
+mod java;
 mod offsets;
 mod process;
 mod produce;
 mod rebalance;
 mod restart;
 mod round_trip;
+mod static_members;
 mod topics;
 mod versions;

@@ -288,3 +288,74 @@ async fn a_client_of_the_future_learns_which_versions_there_are() -> Result<()> 
     })
     .await
 }
+
+/// What `docs/broker.md` says of the embedded broker is what it says of itself.
+#[tokio::test]
+async fn the_documented_versions_are_those_that_are_taken() -> Result<()> {
+    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/broker.md"))?;
+    let (_, section) = document.split_once("## APIs").context("no section on APIs")?;
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let mut documented = Vec::new();
+    for row in section.lines().filter_map(|line| line.strip_prefix("| ")) {
+        let mut cells = row.split('|').map(str::trim);
+        if let (Some(name), Some((min, max))) = (cells.next(), cells.next().and_then(|cell| cell.split_once('–'))) {
+            documented.push((name.to_owned(), min.parse::<i16>()?, max.parse::<i16>()?));
+        }
+    }
+    let (broker, cluster) = conformance::cluster::embedded().await?;
+    let advertised = Advertised::of(&mut Wire::connect(&cluster).await?).await?;
+    let named = |api: &api_versions_response::ApiVersion| {
+        let key = ApiKey::try_from(api.api_key).map_err(|()| anyhow::anyhow!("API {} is unknown", api.api_key))?;
+        Ok((format!("{key:?}"), api.min_version, api.max_version))
+    };
+    let taken = advertised.0.iter().map(named).collect::<Result<Vec<_>>>()?;
+    assert_eq!(documented, taken);
+    Ok(broker.shutdown().await?)
+}
+
+#[tokio::test]
+async fn the_requests_of_tools_in_every_version() -> Result<()> {
+    on_every_broker(async |cluster| {
+        let name = cluster.topic("versions", 1, &[]).await?;
+        let mut wire = Wire::connect(cluster).await?;
+        let advertised = Advertised::of(&mut wire).await?;
+        let list = |_| ListGroupsRequest::default();
+        every_version(&mut wire, &advertised, list, |response, version| {
+            assert_eq!(error(response.error_code), None, "list groups v{version}");
+        })
+        .await?;
+        let delete = |_| DeleteGroupsRequest::default().with_groups_names(vec![text(&name).into()]);
+        every_version(&mut wire, &advertised, delete, |response, version| {
+            assert_eq!(error(response.results[0].error_code), Some(GroupIdNotFound), "delete groups v{version}");
+        })
+        .await?;
+        let grow = |version: i16| {
+            let topic = create_partitions_request::CreatePartitionsTopic::default().with_name(text(&name).into());
+            let topic = topic.with_count(i32::from(version) + 2).with_assignments(None);
+            CreatePartitionsRequest::default().with_topics(vec![topic]).with_timeout_ms(10_000)
+        };
+        every_version(&mut wire, &advertised, grow, |response, version| {
+            assert_eq!(error(response.results[0].error_code), None, "create partitions v{version}");
+        })
+        .await?;
+        let edit = |_| {
+            use incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+            let config = AlterableConfig::default().with_name(text("retention.ms")).with_value(Some(text("60000")));
+            let resource = AlterConfigsResource::default().with_resource_type(2).with_resource_name(text(&name));
+            IncrementalAlterConfigsRequest::default().with_resources(vec![resource.with_configs(vec![config])])
+        };
+        every_version(&mut wire, &advertised, edit, |response, version| {
+            assert_eq!(error(response.responses[0].error_code), None, "alter configs v{version}");
+        })
+        .await?;
+        let acls = |_| {
+            let request = DescribeAclsRequest::default().with_resource_type_filter(1).with_pattern_type_filter(1);
+            request.with_operation(1).with_permission_type(1)
+        };
+        every_version(&mut wire, &advertised, acls, |response, version| {
+            assert_eq!(error(response.error_code), Some(SecurityDisabled), "describe ACLs v{version}");
+        })
+        .await
+    })
+    .await
+}
