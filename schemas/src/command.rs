@@ -336,11 +336,12 @@ mod tests {
 
     #[test]
     fn what_is_not_a_command_says_why() {
-        let cases: [(Option<&[u8]>, &str); 7] = [
+        let cases: [(Option<&[u8]>, &str); 8] = [
             (None, "TW0101"),
             (Some(b"\xff\xfe"), "TW0102"),
             (Some(b"not json"), "TW0103"),
             (Some(b"[1,2]"), "TW0103"),
+            (Some(b"[\"StartWorkflow\",\"w\",\"q\"]"), "TW0103"),
             (Some(b"{\"type\":7}"), "TW0103"),
             (Some(b"{\"type\":\"Explode\"}"), "TW0104"),
             (Some(b"{\"type\":\"StartWorkflow\",\"workflow_id\":\"\"}"), "TW0105"),

@@ -50,5 +50,10 @@ struct Tag<'a> {
 
 /// Reads only the `type` field of a JSON object.
 pub(crate) fn read_tag(json: &str) -> Result<Cow<'_, str>, serde_json::Error> {
-    serde_json::from_str::<Tag<'_>>(json).map(|tag| tag.name)
+    let tag: Tag<'_> = serde_json::from_str(json)?;
+    // serde takes an array for a struct, too: its first element would be the type.
+    if json.trim_start().starts_with('[') {
+        return Err(serde::de::Error::custom("it is an array"));
+    }
+    Ok(tag.name)
 }

@@ -45,7 +45,7 @@ fn a_page_names_its_error_and_says_what_to_do() -> Result<()> {
         let is_name =
             name.starts_with(|c: char| c.is_ascii_uppercase()) && name.chars().all(|c| c.is_ascii_alphanumeric());
         ensure!(is_name, "{}: the first line is `# {code} NameOfTheError`, not `{heading}`", file.path);
-        for part in ["**What happened.**", "**What to do.**"] {
+        for part in ["**What happened.**", "**Why", "**What to do.**"] {
             ensure!(file.text.contains(part), "{} has no paragraph {part}", file.path);
         }
     }
