@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tidewright_api::{ApiError, ApiServer};
 use tidewright_runtime::{Engine, EngineConfig, PartitionState, Route};
+use tidewright_telemetry::traces::{self, TraceExport};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -62,12 +63,15 @@ pub(crate) struct Node {
     http_url: String,
     stop_api: oneshot::Sender<()>,
     api: JoinHandle<Result<(), ApiError>>,
+    traces: Option<TraceExport>,
 }
 
 impl Node {
     /// Listens, starts the engine, and answers. `flag` is what sets the address.
     pub(crate) async fn start(mut config: EngineConfig, listen: SocketAddr, flag: &str) -> Result<Self, CliError> {
         tidewright_api::install_metrics();
+        let traces = traces::from_env("tidewright").map_err(|error| CliError::plain(error.to_string()))?;
+        config.new_traces = traces.as_ref().map(TraceExport::new_traces);
         let server = ApiServer::bind(listen).await.map_err(|error| match error {
             ApiError::Listen { address, source } => CliError::address(address, flag, &source),
             other => other.into(),
@@ -84,7 +88,7 @@ impl Node {
             let _ = stopped.await;
         });
         let api = tokio::spawn(answering);
-        Ok(Self { engine, http_url, stop_api, api })
+        Ok(Self { engine, http_url, stop_api, api, traces })
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -135,6 +139,9 @@ impl Node {
             tracing::warn!(
                 "the engine did not end within {FAREWELL:?}; nothing is lost, but the next start takes longer"
             );
+        }
+        if let Some(traces) = self.traces {
+            traces.finish().await;
         }
         Ok(())
     }

@@ -23,6 +23,7 @@ pub mod schema_files;
 mod tagged;
 mod task;
 pub mod topics;
+mod trace;
 
 pub use cluster::{ClusterRecord, NamespaceRecord, NodeRecord, PartitionRecord};
 pub use command::{
@@ -50,3 +51,4 @@ pub use record::{
 pub use reply::{Answer, Rejected, Reply, TaskConfirmed, TaskVerdict, WorkflowStarted};
 pub use retry::RetryPolicy;
 pub use task::{ActivityTask, WorkflowTask};
+pub use trace::TraceContext;

@@ -9,5 +9,7 @@
 mod labels;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
+#[cfg(feature = "opentelemetry")]
+pub mod traces;
 
 pub use labels::{LABEL_SETS_MAX, Labelled, OTHER};

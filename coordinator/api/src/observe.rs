@@ -27,8 +27,9 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
     // The route and not the path: ids would make a metric of their own each.
     let matched = request.extensions().get::<MatchedPath>();
     let route = matched.map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
-    let traceparent = traceparent(request.headers()).unwrap_or_default();
-    let span = tracing::debug_span!("request", %method, path = request.uri().path(), traceparent);
+    let trace_id = traceparent(request.headers()).and_then(|trace| trace.get(3..35));
+    // At the highest level, so that a line at any level tells which request it is about.
+    let span = tracing::error_span!("request", %method, path = request.uri().path(), trace_id);
     let response = next.run(request).instrument(span.clone()).await;
     let status = response.status().as_u16();
     let took = began.elapsed();

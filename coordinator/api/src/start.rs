@@ -27,7 +27,7 @@ pub(crate) async fn start(
     let start: StartWorkflow = serde_json::from_slice(&body)
         .map_err(|e| Failed::invalid_body(format!("the body is not a start: {e}. It looks like this: {EXAMPLE}")))?;
     let workflow_id = start.workflow_id.clone();
-    match api.backend.start(start, traceparent(&headers)).await? {
+    match api.backend.start(start, traceparent(&headers).map(str::to_owned)).await? {
         Answer::WorkflowStarted(started) => {
             let location = workflow_path(&namespace, &workflow_id);
             let body = Json(StartedWorkflow { workflow_id, run_id: started.run_id });

@@ -4,7 +4,7 @@ use tidewright_schemas::api::{
     HistoryPage, PendingActivity, PendingActivityState, PendingTimer, PendingWorkflowTask, WorkflowDescription,
     WorkflowOutcome, WorkflowStatus, WorkflowSummary,
 };
-use tidewright_schemas::{EventAttributes, EventId, RunId, WorkflowId};
+use tidewright_schemas::{EventAttributes, EventId, HistoryEvent, RunId, WorkflowId};
 
 use crate::rows::{Rows, RowsError};
 use crate::state::keys;
@@ -24,6 +24,40 @@ pub fn find_run<R: Rows>(rows: &R, id: &WorkflowId, run_id: Option<&RunId>) -> R
     };
     let Some(run_id) = run_id else { return Ok(None) };
     Ok(state.run(id, &run_id)?.map(|_| run_id))
+}
+
+/// What is known of a run without its history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunSummary {
+    /// Its type.
+    pub workflow_type: String,
+    /// When it started, in milliseconds since 1970.
+    pub start_time_ms: u64,
+    /// When it closed.
+    pub close_time_ms: Option<u64>,
+    /// The trace that its start belongs to.
+    pub traceparent: Option<String>,
+}
+
+/// What is known of a run without its history.
+pub fn summary_of<R: Rows>(rows: &R, id: &WorkflowId, run_id: &RunId) -> Result<Option<RunSummary>, RowsError> {
+    Ok(State(rows).run(id, run_id)?.map(|run| RunSummary {
+        workflow_type: run.workflow_type,
+        start_time_ms: run.start_time_ms,
+        close_time_ms: run.close_time_ms,
+        traceparent: run.traceparent,
+    }))
+}
+
+/// One event of a run.
+pub fn event<R: Rows>(
+    rows: &R,
+    id: &WorkflowId,
+    run_id: &RunId,
+    event_id: EventId,
+) -> Result<Option<HistoryEvent>, RowsError> {
+    let found = State(rows).events(id, run_id, event_id, 1, usize::MAX)?.pop();
+    Ok(found.filter(|event| event.event_id == event_id))
 }
 
 /// A run as it stands.

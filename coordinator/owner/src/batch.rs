@@ -14,6 +14,7 @@ use crate::marks::mark_of;
 use crate::owner::Owner;
 use crate::recovery::{entry, read_history};
 use crate::report::{Outcome, Report};
+use crate::traced;
 
 /// A batch that is decided and not yet committed.
 #[derive(Debug, Default)]
@@ -187,7 +188,7 @@ impl<S: Store> Owner<S> {
                         let Some(epoch) = self.epoch.clone() else { return Ok(()) };
                         let change = change.into_transition(epoch, &context);
                         batch.report.changed(command, &change);
-                        self.take_change(&record, change, batch, entries, tasks)?;
+                        self.take_change(&record, &request, change, batch, entries, tasks)?;
                     }
                 }
             }
@@ -198,6 +199,7 @@ impl<S: Store> Owner<S> {
     fn take_change(
         &mut self,
         record: &LogRecord,
+        request: &Request,
         change: Transition,
         batch: &mut Batch,
         entries: &mut Vec<HistoryEntry>,
@@ -216,6 +218,10 @@ impl<S: Store> Owner<S> {
             }
             batch.report.runs.push(run);
         }
+        if let Some(new_traces) = self.identity.new_traces {
+            let sender = request.traceparent.as_deref();
+            batch.report.traced.extend(traced::trace(&overlay, &request.command, sender, &change, new_traces)?);
+        }
         let effects = effects(&change);
         if !effects.is_empty() {
             self.in_flight.hold(source, self.history_next, self.epoch.as_ref());
@@ -232,7 +238,11 @@ impl<S: Store> Owner<S> {
                     batch.after.push(AfterCommit::Reply { source, workflow_id, answered });
                 }
                 Effect::DeadLetter(dead) => {
-                    tracing::warn!(source, code = dead.code, message = %dead.message, "a command goes to the dead letters");
+                    let (workflow_id, traceparent) = (&change.workflow_id, request.traceparent.as_deref());
+                    tracing::warn!(
+                        source, code = dead.code, %workflow_id, traceparent, message = %dead.message,
+                        "a command goes to the dead letters"
+                    );
                     let outbound = codec::dead_letter(record, &dead.code, &dead.message, &self.at);
                     batch.after.push(AfterCommit::Send { source, outbound });
                 }

@@ -17,6 +17,7 @@ mod recovery;
 mod report;
 mod send;
 mod timers;
+mod traced;
 pub mod trust;
 
 pub use codec::{Forwarding, forward_stray};
@@ -26,3 +27,4 @@ pub use io::{
 };
 pub use owner::{Identity, Limits, Owner, Phase};
 pub use report::{Outcome, Report};
+pub use traced::{EndedSpan, SpanOf, TracedCommand};

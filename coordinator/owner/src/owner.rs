@@ -43,6 +43,8 @@ pub struct Identity {
     pub claim_key: String,
     /// Makes and checks codes.
     pub authority: Authority,
+    /// Whether traces are recorded, and which share (0 to 1) of those that begin here.
+    pub new_traces: Option<f64>,
 }
 
 /// Bounds of memory and cadence.

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use tidewright_core::ChangedRun;
 use tidewright_schemas::{Answer, RowFact, Transition};
 
+use crate::traced::TracedCommand;
+
 /// What became of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
@@ -50,6 +52,8 @@ pub struct Report {
     pub dead_letters: BTreeMap<String, u64>,
     /// Runs that started or closed.
     pub runs: Vec<ChangedRun>,
+    /// What is to be traced, if traces are recorded.
+    pub traced: Vec<TracedCommand>,
     /// The broker's timestamp of the last command, in milliseconds since 1970.
     pub last_timestamp_ms: u64,
 }

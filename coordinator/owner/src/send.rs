@@ -2,7 +2,7 @@
 
 use tidewright_core::{Rows, RowsError, Store, activity_task, workflow_task};
 use tidewright_schemas::{
-    Answered, Command, EffectFailed, EffectFailure, Reply, TaskId, TaskKind, WorkflowId, api, headers,
+    Answered, Command, EffectFailed, EffectFailure, Reply, TaskId, TaskKind, TraceContext, WorkflowId, api, headers,
 };
 
 use crate::codec::{self, json, json_header, version_header};
@@ -44,7 +44,7 @@ impl Identity {
         if possible_repeat {
             headers.push((headers::POSSIBLE_REPEAT.to_owned(), b"true".to_vec()));
         }
-        if let Some(traceparent) = traceparent {
+        if let Some(traceparent) = self.traceparent_of(task, traceparent) {
             headers.push((headers::TRACEPARENT.to_owned(), traceparent.into_bytes()));
         }
         // A run's workflow tasks stay with one worker. An activity task and its repeats share a partition, so that the
@@ -55,6 +55,17 @@ impl Identity {
         };
         let to = Destination::Tasks(BacklogKey { kind, task_queue });
         Ok(Some(Outbound { to, key: Some(key.into_bytes()), value: Some(value), headers }))
+    }
+
+    /// What a task's span is to be a child of: with traces its run's or its activity's span, else what started the run.
+    fn traceparent_of(&self, task: &TaskId, started: Option<String>) -> Option<String> {
+        let Some(new_traces) = self.new_traces else { return started };
+        let run = TraceContext::of_run(&task.run_id, started.as_deref(), new_traces);
+        let context = match task.kind {
+            TaskKind::Workflow => run,
+            TaskKind::Activity => run.at_event(&task.run_id, task.scheduled_event_id),
+        };
+        Some(context.to_string())
     }
 
     fn history_url(&self, workflow_id: &WorkflowId, task: &TaskId) -> Option<String> {

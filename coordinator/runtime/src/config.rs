@@ -35,6 +35,8 @@ pub struct EngineConfig {
     pub state_cache_bytes: usize,
     /// Memory for what is not yet in the stores' files, in bytes.
     pub state_write_buffer_bytes: usize,
+    /// Whether spans are recorded, and for which share (0 to 1) of the runs whose start has no trace context.
+    pub new_traces: Option<f64>,
     /// Bounds of each partition's owner.
     pub limits: Limits,
 }
@@ -56,6 +58,7 @@ impl EngineConfig {
             session_timeout: Duration::from_secs(6),
             state_cache_bytes: 64 * 1024 * 1024,
             state_write_buffer_bytes: 64 * 1024 * 1024,
+            new_traces: None,
             limits: Limits::default(),
         }
     }

@@ -15,6 +15,7 @@ mod node;
 mod outbox;
 mod partition;
 mod shutdown;
+mod spans;
 mod status;
 mod stray;
 mod supervisor;

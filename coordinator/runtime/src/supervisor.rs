@@ -7,6 +7,7 @@ use std::time::Duration;
 use tidewright_log::{GroupConsumer, GroupError, GroupEvent, TopicPartition};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tracing::Instrument as _;
 
 use crate::node::Node;
 use crate::partition::{self, Confirm};
@@ -88,7 +89,9 @@ impl Supervisor {
         let last = self.stopping.remove(&partition);
         let (stop, stopped) = watch::channel(false);
         let (node, confirm) = (Arc::clone(&self.node), self.confirm.0.clone());
-        let task = tokio::spawn(async move {
+        // At the highest level, so that a line at any level tells which partition it is about.
+        let span = tracing::error_span!("partition", namespace = node.topics.namespace(), partition);
+        let work = async move {
             if let Some(last) = last {
                 wait_for(last).await;
             }
@@ -97,7 +100,8 @@ impl Supervisor {
             } else {
                 stray::run(node, partition, stopped).await;
             }
-        });
+        };
+        let task = tokio::spawn(work.instrument(span));
         self.running.insert(partition, Running { stop, task });
     }
 

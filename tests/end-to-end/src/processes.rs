@@ -36,6 +36,17 @@ pub async fn start_engine(
     directory: &Path,
     name: &'static str,
 ) -> anyhow::Result<EngineProcess> {
+    start_engine_with(brokers, topics, directory, name, &[]).await
+}
+
+/// The same, with more environment variables.
+pub async fn start_engine_with(
+    brokers: &str,
+    topics: &Topics,
+    directory: &Path,
+    name: &'static str,
+    variables: &[(&str, &str)],
+) -> anyhow::Result<EngineProcess> {
     let log = format!("{name}.log");
     let mut process = Command::new(binaries::path("tidewright")?)
         .args(["serve", "--brokers", brokers, "--http-listen", "127.0.0.1:0"])
@@ -44,6 +55,7 @@ pub async fn start_engine(
         .arg(directory.join("secret"))
         .arg("--state-dir")
         .arg(directory.join(name))
+        .envs(variables.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log_file(directory, &log)?)
@@ -69,6 +81,18 @@ pub fn start_worker(
     number: usize,
     activity_delay: Duration,
 ) -> anyhow::Result<Child> {
+    start_worker_with(brokers, topics, directory, number, activity_delay, &[])
+}
+
+/// The same, with more environment variables.
+pub fn start_worker_with(
+    brokers: &str,
+    topics: &Topics,
+    directory: &Path,
+    number: usize,
+    activity_delay: Duration,
+    variables: &[(&str, &str)],
+) -> anyhow::Result<Child> {
     Ok(Command::new(binaries::path("order-fulfilment")?)
         .env("TIDEWRIGHT_BROKERS", brokers)
         .env("TIDEWRIGHT_TOPIC_PREFIX", topics.prefix())
@@ -76,6 +100,7 @@ pub fn start_worker(
         .env("TIDEWRIGHT_IDENTITY", format!("worker-{number}"))
         .env("TIDEWRIGHT_ORDER_AUDIT", directory.join("audit"))
         .env("ORDER_ACTIVITY_DELAY_MS", activity_delay.as_millis().to_string())
+        .envs(variables.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log_file(directory, &format!("worker-{number}.log"))?)

@@ -73,6 +73,7 @@ pub(crate) struct Tenure {
 impl Tenure {
     pub(crate) fn open(world: &World, node: usize, partition: u32, number: u64, disk: Disk) -> Result<Self, Stop> {
         let identity = Identity {
+            new_traces: Some(0.5),
             namespace: "default".to_owned(),
             incarnation: "incarnation".to_owned(),
             commands_topic: COMMANDS_TOPIC.to_owned(),

@@ -51,6 +51,8 @@ mod error;
 mod options;
 pub mod prelude;
 mod registry;
+#[cfg(feature = "opentelemetry")]
+pub mod telemetry;
 mod worker;
 mod workflow_context;
 

@@ -2,7 +2,8 @@
 
 use tidewright_schemas::limits::{NAME_BYTES_MAX, PAYLOAD_BYTES_MAX};
 use tidewright_schemas::{
-    Answer, Answered, RunId, StartWorkflow, WorkflowExecutionStarted, WorkflowIdReusePolicy, WorkflowStarted,
+    Answer, Answered, RunId, StartWorkflow, TraceContext, WorkflowExecutionStarted, WorkflowIdReusePolicy,
+    WorkflowStarted,
 };
 
 use super::draft::Draft;
@@ -37,7 +38,7 @@ pub(super) fn start<R: Rows>(
         request_id: request_id.cloned(),
         workflow_id_reuse_policy: start.workflow_id_reuse_policy,
         identity: start.identity.clone(),
-        traceparent: request.traceparent.clone().filter(|trace| trace.len() <= NAME_BYTES_MAX),
+        traceparent: request.traceparent.clone().filter(|trace| is_trace(trace)),
     });
     draft.send_workflow_task();
     if let Some(reply_to) = &start.reply_to {
@@ -45,6 +46,11 @@ pub(super) fn start<R: Rows>(
         draft.row(Answered { reply_to: reply_to.clone(), answer });
     }
     Ok(draft.finish().into())
+}
+
+/// Whether it is worth keeping: what is no trace context is passed over, as W3C says.
+fn is_trace(text: &str) -> bool {
+    text.len() <= NAME_BYTES_MAX && TraceContext::parse(text).is_some()
 }
 
 /// The same request again: the same answer, if anyone wants one.

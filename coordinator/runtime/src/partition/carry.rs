@@ -1,7 +1,7 @@
 //! Carries out what an owner wants to be done.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tidewright_log::{Entry, StartAt};
 use tidewright_owner::{Action, HistoryEntry};
@@ -12,6 +12,7 @@ use super::End;
 use super::drive::{History, UnderWay};
 use crate::measure::PartitionMeters;
 use crate::node::Node;
+use crate::spans::{BatchTimes, Spans};
 use crate::view::OwnedPartition;
 use crate::{backlog, outbox};
 
@@ -26,12 +27,27 @@ pub(super) struct Carrier {
     recovers_from: u64,
     /// When the batch that is not committed yet was appended.
     appended: Option<Instant>,
+    traces: Option<Traces>,
+}
+
+/// What is traced of a partition, if anything is.
+struct Traces {
+    spans: Spans,
+    /// When the owner was given what it handles right now.
+    handling: SystemTime,
+    batch: Option<BatchTimes>,
 }
 
 impl Carrier {
     pub(super) fn new(node: Arc<Node>, partition: u32, producer: History, store: PartitionStore) -> Self {
         let meters = node.meters.partition(partition);
+        let traces = node.config.new_traces.map(|_| Traces {
+            spans: Spans::new(node.topics.namespace(), node.topics.commands(), partition),
+            handling: UNIX_EPOCH,
+            batch: None,
+        });
         Self {
+            traces,
             node,
             partition,
             producer,
@@ -41,6 +57,13 @@ impl Carrier {
             started: Instant::now(),
             recovers_from: 0,
             appended: None,
+        }
+    }
+
+    /// The owner is about to handle something.
+    pub(super) fn handling(&mut self) {
+        if let Some(traces) = &mut self.traces {
+            traces.handling = SystemTime::now();
         }
     }
 
@@ -66,6 +89,9 @@ impl Carrier {
                 let topic = self.node.topics.history();
                 if is_batch(&entries) {
                     self.appended = Some(Instant::now());
+                    if let Some(traces) = &mut self.traces {
+                        traces.batch = Some(BatchTimes { began: traces.handling, appended: SystemTime::now() });
+                    }
                 }
                 let entries = entries.into_iter().map(entry).collect();
                 let append = self.producer.append(&topic, self.partition, entries).await;
@@ -82,6 +108,11 @@ impl Carrier {
             Action::Committed { closed, report, .. } => {
                 if let Some(owned) = &self.owned {
                     owned.closed(&closed);
+                }
+                if let Some(traces) = &mut self.traces
+                    && let Some(times) = traces.batch.take()
+                {
+                    traces.spans.committed(&report.traced, times);
                 }
                 self.meters.decided(report.last_timestamp_ms);
                 self.node.meters.committed(&report, self.appended.take().map(|since| since.elapsed()));

@@ -99,6 +99,7 @@ async fn drive_until_stopped(
             input = next_input(&mut under_way, wants_commands) => input?,
             _ = ticks.tick() => tick(started),
         };
+        carrier.handling();
         let actions = owner.handle(input)?;
         carrier.carry_out(actions, &mut under_way).await?;
         if owner.epoch().is_some() {
@@ -183,6 +184,7 @@ fn identity(node: &Node, partition: u32) -> Identity {
         http_url: node.config.http_url.clone(),
         claim_key: format!("{:016x}{:016x}", rand::random::<u64>(), rand::random::<u64>()),
         authority: node.authority.clone(),
+        new_traces: node.config.new_traces,
     }
 }
 

@@ -11,9 +11,11 @@ use tidewright_schemas::{
     ActivityTask, Command, CompleteActivity, FailActivity, Failure, RecordActivityStarted, TimeoutType, WorkerIdentity,
 };
 use tokio::task::JoinHandle;
+use tracing::{Instrument as _, Span};
 
 use super::commands::{Commands, Undeliverable};
 use super::measure::Meters;
+use super::trace;
 use crate::ActivityContext;
 use crate::error::application;
 use crate::registry::{Attempt, AttemptOutcome, Registry};
@@ -33,6 +35,8 @@ impl Attempts {
     /// Runs an attempt. `settled` is called once its record needs no redelivery any more: when it is announced, at the
     /// latest when its outcome is in the log.
     pub(crate) async fn run(&self, task: ActivityTask, traceparent: Option<String>, settled: impl Fn()) {
+        let span = trace::attempt(&task, traceparent.as_deref());
+        let traceparent = trace::onward(&span, traceparent.as_deref());
         let traceparent = traceparent.as_deref();
         self.meters.attempt_starts(&task);
         let began = Instant::now();
@@ -46,15 +50,18 @@ impl Attempts {
             std::future::pending::<AttemptOutcome>().await
         };
         let outcome = tokio::select! {
-            outcome = self.outcome(&task, traceparent) => outcome,
+            outcome = self.outcome(&task, traceparent, &span) => outcome,
             outcome = announce => outcome,
         };
         self.meters.attempt_ends(&task, began, outcome.is_err());
-        self.tell(&task, outcome, traceparent).await;
+        if let Err(failure) = &outcome {
+            trace::failed(&span, &failure.message);
+        }
+        self.tell(&task, outcome, traceparent).instrument(span).await;
         settled();
     }
 
-    async fn outcome(&self, task: &ActivityTask, traceparent: Option<&str>) -> AttemptOutcome {
+    async fn outcome(&self, task: &ActivityTask, traceparent: Option<&str>, span: &Span) -> AttemptOutcome {
         let Some(runner) = self.registry.activity(&task.activity_type) else {
             let known = self.registry.activity_names();
             let message = format!(
@@ -66,7 +73,7 @@ impl Attempts {
         };
         let ctx = ActivityContext::of_task(task, traceparent.map(str::to_owned));
         // A task of its own: code that blocks its thread holds up neither its announcement nor its timeout.
-        let mut code = Spawned(tokio::spawn(Catching(runner(ctx, task.input.clone()))));
+        let mut code = Spawned(tokio::spawn(Catching(runner(ctx, task.input.clone())).instrument(span.clone())));
         let limit = task.start_to_close_timeout_ms.map_or(Duration::MAX, Duration::from_millis);
         match tokio::time::timeout(limit, &mut code.0).await {
             Ok(Ok(Ok(outcome))) => outcome,

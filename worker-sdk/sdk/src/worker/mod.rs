@@ -12,6 +12,7 @@ mod measure;
 mod membership;
 mod offsets;
 mod options;
+mod trace;
 mod workflow_loop;
 mod workflow_task;
 
@@ -236,9 +237,9 @@ async fn serve_metrics(address: Option<SocketAddr>) -> Result<JoinSet<()>, Worke
 }
 
 #[cfg(not(feature = "prometheus"))]
-async fn serve_metrics(address: Option<SocketAddr>) -> Result<(), WorkerError> {
+async fn serve_metrics(address: Option<SocketAddr>) -> Result<JoinSet<()>, WorkerError> {
     let problem = |address| format!("metrics cannot be served on {address}: build with the feature `prometheus`");
-    address.map_or(Ok(()), |address| Err(WorkerError::Metrics(problem(address))))
+    address.map_or_else(|| Ok(JoinSet::new()), |address| Err(WorkerError::Metrics(problem(address))))
 }
 
 fn tell(report: &TopicReport) {

@@ -18,6 +18,7 @@ use super::measure::{Meters, SlotMeters};
 use super::membership::Membership;
 use super::offsets::{Offsets, Position};
 use super::text_header;
+use super::trace;
 use super::workflow_task::{Advanced, Advancer};
 use crate::registry::Registry;
 
@@ -187,15 +188,20 @@ impl Workflows {
             return cached;
         }
         let Self { registry, history, worker, meters, .. } = self;
-        let advancer = Advancer { registry, history, worker, meters };
+        let span = trace::workflow_task(task, job.traceparent.as_deref());
+        let advancer = Advancer { registry, history, worker, meters, span: &span };
         let began = Instant::now();
         let Advanced { command, cached } = advancer.advance(task, cached).await;
         let failed = match &command {
-            Command::FailWorkflowTask(failed) => Some(failed.cause),
+            Command::FailWorkflowTask(failed) => {
+                trace::failed(&span, &failed.failure.message);
+                Some(failed.cause)
+            }
             _ => None,
         };
         meters.workflow_task_ends(&task.workflow_type, began, failed);
-        let traceparent = job.traceparent.as_deref();
+        let traceparent = trace::onward(&span, job.traceparent.as_deref());
+        let traceparent = traceparent.as_deref();
         match self.commands.send(&task.workflow_id, &command, traceparent).await {
             Ok(()) => cached,
             Err(error) => {

@@ -9,6 +9,7 @@ use tidewright_schemas::{
     Command, CompleteWorkflowTask, Decision, FailWorkflowTask, Failure, WorkerIdentity, WorkflowTask,
     WorkflowTaskFailedCause,
 };
+use tracing::Span;
 use uuid::Uuid;
 
 use super::cache::CachedRun;
@@ -69,6 +70,8 @@ pub(crate) struct Advancer<'a> {
     pub(crate) history: &'a HistoryPages,
     pub(crate) worker: &'a WorkerIdentity,
     pub(crate) meters: &'a Meters,
+    /// The task's span: user code runs within it, but not while it is replayed.
+    pub(crate) span: &'a Span,
 }
 
 impl Advancer<'_> {
@@ -101,7 +104,7 @@ impl Advancer<'_> {
 
     async fn decide(&self, task: &WorkflowTask, cached: Option<CachedRun>) -> Result<Advanced, Problem> {
         let known = cached.filter(|cached| cached.fits(task)).map(|cached| cached.run);
-        let (run, decisions) = match known.map(|run| go_on(run, task)) {
+        let (run, decisions) = match known.map(|run| self.go_on(run, task)) {
             // A cached run that the task's events do not reach is no better than none.
             None | Some(Err(ReplayError::BadHistory(_))) => {
                 self.looked_up(task, false);
@@ -157,7 +160,7 @@ impl Advancer<'_> {
                 }
             }
         }
-        Ok(go_on(run, task)?)
+        Ok(self.go_on(run, task)?)
     }
 
     fn start_of(&self, task: &WorkflowTask) -> Result<WorkflowStart, Problem> {
@@ -178,19 +181,20 @@ impl Advancer<'_> {
         };
         Ok(Some(self.history.range(url, 1, carried_from)))
     }
-}
 
-fn go_on(mut run: Run, task: &WorkflowTask) -> Result<(Run, Vec<Decision>), ReplayError> {
-    for event in &task.events {
-        run.apply(event)?;
+    fn go_on(&self, mut run: Run, task: &WorkflowTask) -> Result<(Run, Vec<Decision>), ReplayError> {
+        for event in &task.events {
+            run.apply(event)?;
+        }
+        let seen = run.last_event_id();
+        // Up to its own boundaries, which a task that was sent again does not have yet.
+        if seen != task.started_event_id && seen + 1 != task.scheduled_event_id {
+            let (scheduled, started) = (task.scheduled_event_id, task.started_event_id);
+            let problem = format!("it ends at event {seen}, but the task is that of events {scheduled} and {started}");
+            return Err(ReplayError::BadHistory(problem));
+        }
+        let _live = self.span.enter();
+        let decisions = run.activate(task.started_event_id, task.started_time_ms)?;
+        Ok((run, decisions))
     }
-    let seen = run.last_event_id();
-    // Up to its own boundaries, which a task that was sent again does not have yet.
-    if seen != task.started_event_id && seen + 1 != task.scheduled_event_id {
-        let (scheduled, started) = (task.scheduled_event_id, task.started_event_id);
-        let problem = format!("it ends at event {seen}, but the task is that of events {scheduled} and {started}");
-        return Err(ReplayError::BadHistory(problem));
-    }
-    let decisions = run.activate(task.started_event_id, task.started_time_ms)?;
-    Ok((run, decisions))
 }
