@@ -1,5 +1,6 @@
 //! What the repository promises of itself.
 
+mod alerts;
 mod commands;
 mod error_pages;
 mod examples;
