@@ -34,6 +34,8 @@ pub struct BrokerConfig {
     /// How long committed offsets are kept after the last member left their group, or after the commit of a consumer that
     /// never was in one.
     pub offsets_retention: Duration,
+    /// How often records are deleted that are older, or more, than their topic keeps.
+    pub retention_check_interval: Duration,
     pub limits: Limits,
 }
 
@@ -47,6 +49,7 @@ impl Default for BrokerConfig {
             auto_create_topics: false,
             default_partitions: 1,
             offsets_retention: Duration::from_secs(7 * 24 * 3_600),
+            retention_check_interval: Duration::from_secs(300),
             limits: Limits::default(),
         }
     }
@@ -77,6 +80,8 @@ pub struct Limits {
     pub offset_bytes_max: usize,
     /// Idempotent producers remembered per partition; the one that wrote least recently is forgotten first.
     pub producers_per_partition_max: usize,
+    /// What compaction remembers of keys; a log with more of them is compacted in several passes.
+    pub compaction_bytes_max: usize,
     pub session_timeout_min: Duration,
     pub session_timeout_max: Duration,
 }
@@ -96,6 +101,7 @@ impl Default for Limits {
             group_bytes_max: 128 << 20,
             offset_bytes_max: 128 << 20,
             producers_per_partition_max: 5_000,
+            compaction_bytes_max: 32 << 20,
             session_timeout_min: Duration::from_secs(1),
             session_timeout_max: Duration::from_secs(1_800),
         }

@@ -4,10 +4,13 @@
 //! sent, idempotent producers write once, consumer groups share partitions, and what was acknowledged survives the end of
 //! the process, however it ends. A suite that runs against this broker and against Apache Kafka holds it to that.
 //!
-//! What it does not do: there is one node, no transactions, no authentication, and no group protocol but the classic one.
-//! Retention and compaction are not carried out; DeleteRecords is. Batches stay as their producer compressed them, so a
-//! lookup by time answers the start of a compressed batch, and a compacted topic's keys are checked in uncompressed batches
-//! only. `docs/broker.md` has the requests that it answers and in which versions.
+//! Topics keep what their settings say: `cleanup.policy` with `delete`, `compact` or both, by `retention.ms`,
+//! `retention.bytes`, `segment.ms` and `segment.bytes`; compaction by `min.cleanable.dirty.ratio`, `min.compaction.lag.ms`,
+//! `max.compaction.lag.ms` and `delete.retention.ms`. [`Fsync`] says when records are made to survive a loss of power.
+//! A disk that fails fails requests and takes the partition offline, never the broker.
+//!
+//! What it does not do: there is one node without replication, no transactions, no authentication, and no group protocol
+//! but the classic one. `docs/broker.md` has the rest, with the requests that it answers.
 //!
 //! [`Broker::start`] is the way in; nothing else of this crate is public.
 //!

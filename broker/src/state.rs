@@ -13,15 +13,17 @@ use crate::log::context::LogContext;
 use crate::log::fsync::Flusher;
 use crate::server::budget::Budget;
 use crate::topics::registry::Topics;
+use crate::topics::upkeep::{Pace, Upkeep};
 
 /// The one node's id.
 pub(crate) const NODE_ID: i32 = 1;
 
 pub(crate) struct Shared {
     pub config: BrokerConfig,
-    /// Before the topics, which it works for.
+    /// Before the topics, which they work for.
+    _upkeep: Upkeep,
     _flusher: Flusher,
-    pub topics: Topics,
+    pub topics: Arc<Topics>,
     pub coordinator: Coordinator,
     pub budget: Arc<Budget>,
     /// Behind everything that has files in the directory that this holds, so that it is dropped last.
@@ -45,7 +47,13 @@ impl Shared {
             }
         };
         let host = config.advertised_host.clone().unwrap_or_else(|| reachable(address));
+        let topics = Arc::new(topics);
+        let pace = Pace {
+            retention_interval: config.retention_check_interval,
+            map_bytes_max: config.limits.compaction_bytes_max,
+        };
         Ok(Self {
+            _upkeep: Upkeep::start(topics.clone(), pace).map_err(BrokerError::Threads)?,
             _flusher: Flusher::start(flush_queue).map_err(BrokerError::Threads)?,
             cluster,
             topics,

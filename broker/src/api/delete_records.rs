@@ -42,7 +42,7 @@ fn delete_in(shared: &Shared, topic: DeleteRecordsTopic) -> DeleteRecordsTopicRe
 fn delete(shared: &Shared, name: &str, index: i32, offset: i64) -> Result<i64, ResponseError> {
     let topic = lookup::topic(shared, name, Uuid::nil())?;
     let partition = lookup::partition(&topic, index)?;
-    if !topic.config.is_deleted_by_time {
+    if !topic.config.is_deletable {
         return Err(ResponseError::PolicyViolation);
     }
     let trimmed = partition.trim((offset != HIGH_WATERMARK).then_some(offset));

@@ -167,8 +167,9 @@ fn check(bytes: &[u8], config: &TopicConfig, version: i16, now_ms: i64) -> Resul
         return Err(invalid("an idempotent producer's batch needs an epoch and a sequence number"));
     }
     match batch.compression() {
-        0 => records::check(&batch, bytes, config.is_compacted).map_err(refuse)?,
+        0 => records::check(&batch, bytes, config.compaction.is_some()).map_err(refuse)?,
         ZSTD if version < ZSTD_VERSION => return Err((ResponseError::UnsupportedCompressionType, None)),
+        1..=ZSTD if config.compaction.is_some() => records::check(&batch, bytes, true).map_err(refuse)?,
         1..=ZSTD => {}
         _ => return Err(invalid("the batch's compression is not known")),
     }

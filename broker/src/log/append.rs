@@ -137,11 +137,17 @@ impl Partition {
         if fsync.delay().is_some() {
             appender.note_unsynced(segment);
         }
-        if !appender.is_queued && !appender.unsynced.is_empty() {
-            appender.is_queued = true;
-            self.context.flush_queue.push(Arc::downgrade(self), fsync.delay().unwrap_or_default());
-        }
+        self.queue_flush(appender);
         is_visible
+    }
+
+    pub(super) fn queue_flush(self: &Arc<Self>, appender: &mut Appender) {
+        let has_work = !appender.unsynced.is_empty() || !appender.unsealed.is_empty();
+        if has_work && !appender.is_queued {
+            appender.is_queued = true;
+            let delay = self.context.fsync.delay().unwrap_or_default();
+            self.context.flush_queue.push(Arc::downgrade(self), delay);
+        }
     }
 
     /// The active segment, or a new one if the batch does not belong into it.
@@ -163,7 +169,10 @@ impl Partition {
             None => MEMORY_SEGMENT_BYTES_MAX,
         };
         let is_full = size + batch.bytes as u64 > rules.segment_bytes.min(bytes_max);
-        is_full || batch.max_timestamp.saturating_sub(active.first_timestamp()) > rules.segment_ms
+        let first_timestamp = active.first_timestamp();
+        // Without a timestamp nobody knows how long the segment has lasted.
+        let has_lasted = first_timestamp >= 0 && batch.max_timestamp - first_timestamp > rules.segment_ms;
+        is_full || has_lasted
     }
 
     /// Completes the active segment and starts a new one. The flush queue syncs the old one and then writes the index by
@@ -180,9 +189,16 @@ impl Partition {
         };
         let segment = Arc::new(Segment::new(appender.end, store));
         let mut segments = sync::write(&self.segments);
-        if let Some(complete) = segments.last().filter(|_| self.directory.is_some()) {
-            appender.note_unsynced(complete);
-            appender.unsealed.push((complete.clone(), appender.producers.snapshot()));
+        match segments.last() {
+            Some(complete) if self.directory.is_some() => {
+                appender.note_unsynced(complete);
+                appender.unsealed.push((complete.clone(), appender.producers.snapshot()));
+            }
+            Some(complete) => {
+                complete.set_sealed();
+                self.context.upkeep.wake();
+            }
+            None => {}
         }
         *segments = segments.iter().cloned().chain([segment.clone()]).collect();
         drop(segments);

@@ -1,6 +1,8 @@
 //! The header of a record batch (format v2): read, checked and, at append, filled in by the broker. What lies behind the
 //! header is looked at in `records`.
 
+use std::num::TryFromIntError;
+
 use bytes::BytesMut;
 
 pub(crate) const HEADER_BYTES: usize = 61;
@@ -160,6 +162,27 @@ pub(crate) fn stamp(bytes: &mut BytesMut, attributes: i16, append_time_ms: i64) 
     bytes[17..21].copy_from_slice(&crc.to_be_bytes());
 }
 
+pub(crate) fn without_compression(attributes: i16) -> i16 {
+    attributes & !COMPRESSION_MASK
+}
+
+/// Makes a batch whole again whose records have been replaced: everything else in the header stays.
+pub(crate) fn refill(
+    bytes: &mut BytesMut,
+    record_count: i32,
+    attributes: i16,
+    max_timestamp: i64,
+) -> Result<(), TryFromIntError> {
+    let length = i32::try_from(bytes.len() - PREFIX_BYTES)?;
+    bytes[8..12].copy_from_slice(&length.to_be_bytes());
+    bytes[21..23].copy_from_slice(&attributes.to_be_bytes());
+    bytes[35..43].copy_from_slice(&max_timestamp.to_be_bytes());
+    bytes[57..61].copy_from_slice(&record_count.to_be_bytes());
+    let crc = crc32c::crc32c(&bytes[CRC_FROM..]);
+    bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+    Ok(())
+}
+
 #[cfg(test)]
 pub(crate) mod testing {
     fn put_varint(out: &mut Vec<u8>, value: i64) {
@@ -171,25 +194,45 @@ pub(crate) mod testing {
         out.push(zigzag as u8);
     }
 
+    /// Timestamp, key, value.
+    pub(crate) type Keyed<'a> = (i64, Option<&'a [u8]>, Option<&'a [u8]>);
+
+    fn put_nullable(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
+        put_varint(out, bytes.map_or(-1, |bytes| bytes.len() as i64));
+        out.extend_from_slice(bytes.unwrap_or_default());
+    }
+
     /// An uncompressed batch of records with these (timestamp, value) pairs, as a producer would send it.
     pub(crate) fn batch(producer: Option<(i64, i16, i32)>, records: &[(i64, &[u8])]) -> Vec<u8> {
+        let records: Vec<_> = records.iter().map(|(timestamp, value)| (*timestamp, None, Some(*value))).collect();
+        keyed_batch(producer, &records, None)
+    }
+
+    pub(crate) fn keyed_batch(
+        producer: Option<(i64, i16, i32)>,
+        records: &[Keyed<'_>],
+        codec: Option<(i16, super::super::compression::Codec)>,
+    ) -> Vec<u8> {
         let base_timestamp = records[0].0;
         let mut body = Vec::new();
-        for (delta, (timestamp, value)) in records.iter().enumerate() {
+        for (delta, (timestamp, key, value)) in records.iter().enumerate() {
             let mut record = vec![0];
             put_varint(&mut record, timestamp - base_timestamp);
             put_varint(&mut record, delta as i64);
-            put_varint(&mut record, -1);
-            put_varint(&mut record, value.len() as i64);
-            record.extend_from_slice(value);
+            put_nullable(&mut record, *key);
+            put_nullable(&mut record, *value);
             put_varint(&mut record, 0);
             put_varint(&mut body, record.len() as i64);
             body.extend_from_slice(&record);
         }
+        let attributes = codec.map_or(0, |(number, _)| number);
+        if let Some((_, codec)) = codec {
+            body = codec.pack(&body).unwrap();
+        }
         let (producer_id, epoch, sequence) = producer.unwrap_or((-1, -1, -1));
         let count = records.len() as i32;
         let mut tail = Vec::new();
-        tail.extend_from_slice(&0i16.to_be_bytes());
+        tail.extend_from_slice(&attributes.to_be_bytes());
         tail.extend_from_slice(&(count - 1).to_be_bytes());
         tail.extend_from_slice(&base_timestamp.to_be_bytes());
         tail.extend_from_slice(&records.iter().map(|r| r.0).max().unwrap().to_be_bytes());

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 /// Of each kind of small file; a file of another format counts as absent.
 const LOG_START_FORMAT: u8 = 1;
-const INDEX_FORMAT: u8 = 2;
+const INDEX_FORMAT: u8 = 3;
 const LOG_START: &str = "log-start";
 const CLEAN_STOP: &str = "clean-stop";
 
@@ -18,7 +18,7 @@ pub(crate) fn partition_directory(root: &Path, topic: &str, partition: i32) -> P
     root.join(format!("{topic}-{partition}"))
 }
 
-fn segment_path(directory: &Path, base_offset: i64, extension: &str) -> PathBuf {
+pub(crate) fn segment_path(directory: &Path, base_offset: i64, extension: &str) -> PathBuf {
     directory.join(format!("{base_offset:020}.{extension}"))
 }
 
@@ -26,7 +26,7 @@ pub(crate) fn log_path(directory: &Path, base_offset: i64) -> PathBuf {
     segment_path(directory, base_offset, "log")
 }
 
-fn index_path(directory: &Path, base_offset: i64) -> PathBuf {
+pub(crate) fn index_path(directory: &Path, base_offset: i64) -> PathBuf {
     segment_path(directory, base_offset, "index")
 }
 
@@ -37,15 +37,20 @@ pub(crate) fn open_log(directory: &Path, base_offset: i64) -> io::Result<File> {
 
 /// The base offsets of the segments in a directory, ascending; none if there is no directory.
 pub(crate) fn segments(directory: &Path) -> io::Result<Vec<i64>> {
+    bases(directory, "log")
+}
+
+/// The base offsets in the names of all files with an extension, ascending.
+pub(crate) fn bases(directory: &Path, extension: &str) -> io::Result<Vec<i64>> {
     let entries = match fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
     let mut base_offsets = Vec::new();
     for entry in entries {
-        let name = entry?.file_name();
-        let name = name.to_string_lossy();
-        base_offsets.extend(name.strip_suffix(".log").and_then(|base| base.parse::<i64>().ok()));
+        let path = PathBuf::from(entry?.file_name());
+        let base = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<i64>().ok());
+        base_offsets.extend(base.filter(|_| path.extension().is_some_and(|found| found == extension)));
     }
     base_offsets.sort_unstable();
     Ok(base_offsets)
@@ -66,7 +71,7 @@ pub(crate) fn remove_directory(directory: &Path) -> io::Result<()> {
     absent_is_fine(fs::remove_dir_all(directory))
 }
 
-fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
+pub(crate) fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result,
@@ -80,6 +85,15 @@ pub(crate) fn write_index<T: Serialize>(directory: &Path, base_offset: i64, inde
 /// `None` if there is no index or not a whole one: it can be made again from the segment.
 pub(crate) fn read_index<T: DeserializeOwned>(directory: &Path, base_offset: i64) -> io::Result<Option<T>> {
     read_small(&index_path(directory, base_offset), INDEX_FORMAT)
+}
+
+/// Beside a cleaned segment that is about to take its place.
+pub(crate) fn write_swap_index<T: Serialize>(path: &Path, index: &T) -> io::Result<()> {
+    replace(path, INDEX_FORMAT, index)
+}
+
+pub(crate) fn read_swap_index<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+    read_small(path, INDEX_FORMAT)
 }
 
 pub(crate) fn write_log_start(directory: &Path, offset: i64) -> io::Result<()> {

@@ -45,10 +45,9 @@ impl Partition {
     pub(super) fn flush_and_queue_again(self: &Arc<Self>) {
         self.flush();
         let mut appender = sync::lock(&self.appender);
-        let is_done = appender.unsynced.is_empty() && appender.unsealed.is_empty();
-        appender.is_queued = !is_done && self.status() == Status::Online;
-        if appender.is_queued {
-            self.context.flush_queue.push(Arc::downgrade(self), self.context.fsync.delay().unwrap_or_default());
+        appender.is_queued = false;
+        if self.status() == Status::Online {
+            self.queue_flush(&mut appender);
         }
     }
 
@@ -98,9 +97,15 @@ impl Partition {
     /// Writes the index by which a start trusts a complete and synced segment.
     fn seal(&self, segment: &Arc<Segment>, producers: Vec<ProducerSnapshot>) {
         let Some(directory) = self.directory.as_ref().filter(|_| self.holds(segment)) else { return };
-        if let Err(error) = files::write_index(directory, segment.base_offset, &segment.seal(producers)) {
-            let base_offset = segment.base_offset;
-            tracing::warn!(directory = %directory.display(), base_offset, %error, "cannot seal a segment; a start will read it");
+        match files::write_index(directory, segment.base_offset, &segment.seal(producers)) {
+            Ok(()) => {
+                segment.set_sealed();
+                self.context.upkeep.wake();
+            }
+            Err(error) => {
+                let (directory, base_offset) = (directory.display(), segment.base_offset);
+                tracing::warn!(%directory, base_offset, %error, "cannot seal a segment; a start will read it");
+            }
         }
     }
 

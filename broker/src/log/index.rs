@@ -54,6 +54,23 @@ pub(crate) struct SealedIndex {
     pub index: Index,
     pub progress: Progress,
     pub first_timestamp: i64,
+    pub cleaned: Cleaned,
     /// The producers known at the end of the segment.
     pub producers: Vec<ProducerSnapshot>,
+}
+
+/// What compaction has done to a segment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Cleaned {
+    /// Below this offset no key has more than one record in the log's clean part.
+    pub to: i64,
+    /// Since when the tombstones that are left may have been read by who follows the log, ascending.
+    pub tombstones: Vec<Tombstones>,
+}
+
+/// Tombstones at offsets below `to` (and not below that of the entry before) were first cleaned at that time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tombstones {
+    pub to: i64,
+    pub cleaned_at_ms: i64,
 }

@@ -6,6 +6,9 @@
 
 mod append;
 pub(crate) mod batch;
+pub(crate) mod bell;
+pub(crate) mod compaction;
+mod compression;
 pub(crate) mod context;
 #[cfg(test)]
 pub(crate) mod faults;
@@ -19,6 +22,7 @@ pub(crate) mod producers;
 pub(crate) mod records;
 pub(crate) mod recovery;
 pub(crate) mod rewrite;
+pub(crate) mod retention;
 pub(crate) mod segment;
 pub(crate) mod store;
 pub(crate) mod timestamps;

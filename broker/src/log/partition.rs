@@ -28,6 +28,22 @@ pub(crate) struct Partition {
     pub(super) end: AtomicI64,
     status: AtomicU8,
     pub(crate) waiters: Waiters,
+    pub(crate) upkeep_pause: Pause,
+}
+
+/// For how long nobody deletes or compacts after a failure.
+#[derive(Default)]
+pub(crate) struct Pause(AtomicI64);
+
+impl Pause {
+    pub(crate) fn set(&self, until_ms: i64) {
+        self.0.store(until_ms, Ordering::Release);
+    }
+
+    /// `None` when it is over.
+    pub(crate) fn until_ms(&self, now_ms: i64) -> Option<i64> {
+        Some(self.0.load(Ordering::Acquire)).filter(|&until_ms| until_ms > now_ms)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +103,7 @@ impl Partition {
             end: AtomicI64::new(recovered.end),
             status: AtomicU8::new(Status::Online as u8),
             waiters: Waiters::default(),
+            upkeep_pause: Pause::default(),
         }
     }
 
@@ -154,12 +171,18 @@ impl Partition {
             files::write_log_start(directory, requested)?;
         }
         self.start.store(requested, Ordering::Release);
-        self.drop_segments_before(requested)?;
+        self.drop_segments(requested)?;
         Ok(requested)
     }
 
+    /// Removes what a deletion left because it was the active segment then.
+    pub(super) fn drop_segments_before_start(&self) -> io::Result<()> {
+        let _upkeep = sync::lock(&self.upkeep);
+        self.drop_segments(self.start())
+    }
+
     /// The last segment stays, so that a restart knows where the log goes on.
-    fn drop_segments_before(&self, start: i64) -> io::Result<()> {
+    fn drop_segments(&self, start: i64) -> io::Result<()> {
         let mut held = sync::write(&self.segments);
         let segments = held.clone();
         let complete = segments.len().saturating_sub(1);

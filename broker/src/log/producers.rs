@@ -70,6 +70,12 @@ impl Producers {
         self.forget_excess();
     }
 
+    /// Where the last batch of each producer stands.
+    pub(crate) fn last_batches(&self) -> HashMap<i64, i64> {
+        let last = |known: &ProducerSnapshot| Some((known.producer_id, known.batches.back()?.base_offset));
+        self.known.values().filter_map(last).collect()
+    }
+
     pub(crate) fn snapshot(&self) -> Vec<ProducerSnapshot> {
         self.by_use.values().filter_map(|id| self.known.get(id)).cloned().collect()
     }

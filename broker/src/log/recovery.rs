@@ -4,8 +4,8 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
 
+use super::compaction::swap;
 use super::files;
 use super::index::SealedIndex;
 use super::producers::Producers;
@@ -24,6 +24,7 @@ pub(crate) struct Recovered {
 
 pub(crate) fn recover(directory: &Path, producers_max: usize) -> Result<Recovered, BrokerError> {
     let io = |action| BrokerError::storage(action, directory);
+    swap::recover(directory)?;
     let bases = files::segments(directory).map_err(io("list the segments in"))?;
     let mut producers = Producers::new(producers_max);
     let mut segments: Vec<Arc<Segment>> = Vec::with_capacity(bases.len());
@@ -90,7 +91,9 @@ fn open_complete(directory: &Path, base: i64, next: i64, producers: &mut Produce
         return Err(BrokerError::Damaged { path, position: size, reason });
     }
     producers.replace(sealed.producers.clone());
-    Ok(Segment::from_sealed(base, store, sealed))
+    let segment = Segment::from_sealed(base, store, sealed);
+    segment.set_sealed();
+    Ok(segment)
 }
 
 /// The segment that appends go on with, from what the last stop says of it or by reading it.
@@ -134,7 +137,7 @@ fn read(
 ) -> Result<Segment, BrokerError> {
     let path = files::log_path(directory, segment.base_offset);
     let fault = replay(&segment, size, producers);
-    segment.reveal(segment.written(), &AtomicI64::new(segment.base_offset));
+    segment.reveal_all();
     match fault {
         None => {}
         Some((_, ScanFault::Io(source))) => {
@@ -152,6 +155,7 @@ fn read(
             .sync()
             .and_then(|()| files::write_index(directory, segment.base_offset, &segment.seal(producers.snapshot())));
         sealed.map_err(BrokerError::storage("seal a segment in", directory))?;
+        segment.set_sealed();
     }
     Ok(segment)
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::batch::{self, Batch, BatchFault, EXTENT_BYTES};
-use super::index::{INTERVAL_BYTES, Index, SealedIndex};
+use super::index::{Cleaned, INTERVAL_BYTES, Index, SealedIndex};
 use super::producers::ProducerSnapshot;
 use super::store::Store;
 use crate::sync;
@@ -41,25 +41,53 @@ struct Extent {
     visible: Progress,
     first_timestamp: i64,
     index: Index,
+    /// Whether it is complete, synced and indexed: compaction leaves other segments alone.
+    is_sealed: bool,
+    cleaned: Cleaned,
 }
 
 impl Segment {
     pub(crate) fn new(base_offset: i64, store: Store) -> Self {
         let empty = Progress { size: 0, next_offset: base_offset, max_timestamp: NO_TIMESTAMP };
-        let extent = Extent { written: empty, visible: empty, first_timestamp: NO_TIMESTAMP, index: Index::default() };
+        let extent = Extent {
+            written: empty,
+            visible: empty,
+            first_timestamp: NO_TIMESTAMP,
+            index: Index::default(),
+            is_sealed: false,
+            cleaned: Cleaned::default(),
+        };
         Self { base_offset, store, extent: Mutex::new(extent) }
     }
 
     pub(crate) fn from_sealed(base_offset: i64, store: Store, sealed: SealedIndex) -> Self {
-        let SealedIndex { index, progress, first_timestamp, producers: _ } = sealed;
-        let extent = Extent { written: progress, visible: progress, first_timestamp, index };
+        let SealedIndex { index, progress, first_timestamp, cleaned, producers: _ } = sealed;
+        let (written, visible, is_sealed) = (progress, progress, false);
+        let extent = Extent { written, visible, first_timestamp, index, is_sealed, cleaned };
         Self { base_offset, store, extent: Mutex::new(extent) }
     }
 
     pub(crate) fn seal(&self, producers: Vec<ProducerSnapshot>) -> SealedIndex {
         let extent = sync::lock(&self.extent);
         let (index, progress, first_timestamp) = (extent.index.clone(), extent.written, extent.first_timestamp);
-        SealedIndex { index, progress, first_timestamp, producers }
+        SealedIndex { index, progress, first_timestamp, cleaned: extent.cleaned.clone(), producers }
+    }
+
+    /// Nothing will be written any more, and a start will trust what is there.
+    pub(crate) fn set_sealed(&self) {
+        sync::lock(&self.extent).is_sealed = true;
+    }
+
+    pub(crate) fn is_sealed(&self) -> bool {
+        sync::lock(&self.extent).is_sealed
+    }
+
+    pub(crate) fn cleaned(&self) -> Cleaned {
+        sync::lock(&self.extent).cleaned.clone()
+    }
+
+    pub(crate) fn set_cleaned(&self, cleaned: Cleaned) {
+        sync::lock(&self.extent).cleaned = cleaned;
     }
 
     /// How far the log has been written, for its writer.
@@ -116,6 +144,17 @@ impl Segment {
         end.fetch_max(progress.next_offset, Ordering::AcqRel);
     }
 
+    /// For a segment that nobody else knows of yet.
+    pub(crate) fn reveal_all(&self) {
+        let mut extent = sync::lock(&self.extent);
+        extent.visible = extent.written;
+    }
+
+    /// Walks all batches that readers may see.
+    pub(crate) fn scan(&self) -> Scan<'_> {
+        Scan::new(&self.store, 0, self.visible().size)
+    }
+
     /// Prepares to read the batches from the one that holds `offset` on; `None` if there is none yet.
     pub(crate) fn plan_read(self: &Arc<Self>, offset: i64, bytes_max: usize, at_least_one: bool) -> Option<Read> {
         let extent = sync::lock(&self.extent);
@@ -160,7 +199,7 @@ impl Read {
         self.segment.store.is_file() && self.window_bytes() > INLINE_READ_BYTES
     }
 
-    /// The wanted batch starts less than an index interval behind `position`.
+    /// Without a gap before it, the wanted batch starts less than an index interval behind `position`.
     fn window_bytes(&self) -> usize {
         let wanted = INTERVAL_BYTES + EXTENT_BYTES as u64 + self.bytes_max as u64;
         wanted.min(self.end - self.position) as usize
@@ -168,13 +207,17 @@ impl Read {
 
     /// Whole batches of at most `bytes_max`, or one larger batch if there must be one.
     pub(crate) fn run(&self) -> io::Result<Bytes> {
-        let window = self.segment.store.read(self.position, self.window_bytes())?;
-        let damaged = |fault: BatchFault| {
-            io::Error::new(io::ErrorKind::InvalidData, format!("offset {} cannot be read: {fault}", self.offset))
-        };
+        let mut position = self.position;
+        let mut window = self.segment.store.read(position, self.window_bytes())?;
         let mut start = 0;
         let first_bytes = loop {
-            let (_, bytes, last_offset) = batch::extent(&window[start.min(window.len())..]).map_err(damaged)?;
+            if start + EXTENT_BYTES > window.len() {
+                // What is wanted has been compacted away behind a large batch: the next one lies beyond the window.
+                (position, start) = (position + start as u64, 0);
+                let length = (self.end.saturating_sub(position)).min(window.len() as u64) as usize;
+                window = self.segment.store.read(position, length)?;
+            }
+            let (_, bytes, last_offset) = batch::extent(&window[start..]).map_err(|fault| self.damaged(&fault))?;
             if last_offset >= self.offset {
                 break bytes;
             }
@@ -182,9 +225,14 @@ impl Read {
         };
         if first_bytes > self.bytes_max {
             return match self.at_least_one {
-                true => self.segment.store.read(self.position + start as u64, first_bytes),
+                true => self.segment.store.read(position + start as u64, first_bytes),
                 false => Ok(Bytes::new()),
             };
+        }
+        let wanted = (self.end - position - start as u64).min(self.bytes_max as u64) as usize;
+        if start + wanted > window.len() {
+            window = self.segment.store.read(position + start as u64, wanted)?;
+            start = 0;
         }
         let limit = window.len().min(start + self.bytes_max);
         let mut end = start;
@@ -195,6 +243,10 @@ impl Read {
             end += bytes;
         }
         Ok(window.slice(start..end))
+    }
+
+    fn damaged(&self, fault: &BatchFault) -> io::Error {
+        io::Error::new(io::ErrorKind::InvalidData, format!("offset {} cannot be read: {fault}", self.offset))
     }
 }
 

@@ -71,6 +71,8 @@ impl Store {
     pub(crate) fn read(&self, position: u64, length: usize) -> io::Result<Bytes> {
         match self {
             Self::File(file) => {
+                #[cfg(test)]
+                file.faults.before_read()?;
                 let mut bytes = BytesMut::zeroed(length);
                 file.file.read_exact_at(&mut bytes, position)?;
                 Ok(bytes.freeze())

@@ -1,9 +1,8 @@
-//! Finding records by time. Where records are not compressed the answer is exact; for a compressed batch it is the batch's
-//! first offset, which is never too late, because this broker does not unpack what clients packed.
+//! Finding records by time.
 
 use super::batch::Batch;
 use super::partition::Partition;
-use super::records::Records;
+use super::records::{self, Records};
 use super::segment::{NO_TIMESTAMP, ScanFault};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,18 +42,14 @@ pub(crate) fn latest(partition: &Partition) -> Result<Option<TimedOffset>, ScanF
 }
 
 fn locate(batch: &Batch, bytes: &[u8], wanted: impl Fn(i64, i64) -> bool) -> Result<Option<TimedOffset>, ScanFault> {
-    if batch.is_log_append_time() {
-        let timestamp = batch.max_timestamp;
-        let offset = (batch.base_offset..=batch.last_offset()).find(|&offset| wanted(offset, timestamp));
-        return Ok(offset.map(|offset| TimedOffset { offset, timestamp }));
-    }
-    if batch.compression() != 0 {
-        return Ok(Some(TimedOffset { offset: batch.base_offset, timestamp: batch.max_timestamp }));
-    }
-    for record in Records::of(bytes) {
+    let body = records::body(batch, bytes)?;
+    for record in Records::of(&body) {
         let record = record?;
         let offset = batch.base_offset + i64::from(record.offset_delta);
-        let timestamp = batch.base_timestamp + record.timestamp_delta;
+        let timestamp = match batch.is_log_append_time() {
+            true => batch.max_timestamp,
+            false => batch.base_timestamp + record.timestamp_delta,
+        };
         if wanted(offset, timestamp) {
             return Ok(Some(TimedOffset { offset, timestamp }));
         }

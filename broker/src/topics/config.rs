@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use super::alteration::Edit;
+use crate::log::compaction::plan::CompactionRules;
 use crate::log::partition::AppendRules;
+use crate::log::retention::RetentionRules;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -101,7 +103,7 @@ fn find(name: &str) -> Option<&'static Setting> {
     SETTINGS.binary_search_by(|setting| setting.name.cmp(name)).ok().map(|at| &SETTINGS[at])
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct TopicConfig {
     overrides: BTreeMap<&'static str, String>,
     pub max_message_bytes: usize,
@@ -110,8 +112,10 @@ pub(crate) struct TopicConfig {
     pub timestamp_before_max_ms: i64,
     pub timestamp_after_max_ms: i64,
     pub log_append_time: bool,
-    pub is_compacted: bool,
-    pub is_deleted_by_time: bool,
+    /// Whether records may be deleted for other reasons than a later one of the same key.
+    pub is_deletable: bool,
+    pub retention: Option<RetentionRules>,
+    pub compaction: Option<CompactionRules>,
 }
 
 impl TopicConfig {
@@ -171,15 +175,29 @@ impl TopicConfig {
         };
         let number = |name: &str| text(name).parse::<i64>().unwrap_or(i64::MAX);
         let has_policy = |policy: &str| text("cleanup.policy").split(',').any(|one| one.trim() == policy);
+        let is_compacted = has_policy("compact");
+        let (max_lag_ms, segment_bytes) = (number("max.compaction.lag.ms"), number("segment.bytes") as u64);
+        let retention = RetentionRules {
+            ms: Some(number("retention.ms")).filter(|&ms| ms >= 0),
+            bytes: u64::try_from(number("retention.bytes")).ok(),
+        };
+        let compaction = CompactionRules {
+            min_lag_ms: number("min.compaction.lag.ms"),
+            max_lag_ms,
+            min_dirty_ratio: text("min.cleanable.dirty.ratio").parse().unwrap_or(0.5),
+            delete_retention_ms: number("delete.retention.ms"),
+            segment_bytes,
+        };
         Self {
             max_message_bytes: number("max.message.bytes") as usize,
-            segment_bytes: number("segment.bytes") as u64,
-            segment_ms: number("segment.ms"),
+            segment_bytes,
+            segment_ms: if is_compacted { number("segment.ms").min(max_lag_ms) } else { number("segment.ms") },
             timestamp_before_max_ms: number("message.timestamp.before.max.ms"),
             timestamp_after_max_ms: number("message.timestamp.after.max.ms"),
             log_append_time: text("message.timestamp.type") == "LogAppendTime",
-            is_compacted: has_policy("compact"),
-            is_deleted_by_time: has_policy("delete"),
+            is_deletable: has_policy("delete"),
+            retention: has_policy("delete").then_some(retention),
+            compaction: is_compacted.then_some(compaction),
             overrides,
         }
     }
@@ -225,7 +243,7 @@ mod tests {
     #[test]
     fn what_is_given_overrides_and_the_rest_is_default() {
         let config = TopicConfig::new([("cleanup.policy", "compact"), ("max.message.bytes", "100")]).unwrap();
-        assert!(config.is_compacted && !config.is_deleted_by_time);
+        assert!(config.compaction.is_some() && !config.is_deletable && config.retention.is_none());
         assert_eq!(config.max_message_bytes, 100);
         assert_eq!(config.segment_bytes, 1 << 30);
         let given: Vec<_> = config.describe().filter(|(_, _, given)| *given).map(|(s, _, _)| s.name).collect();

@@ -5,3 +5,4 @@ pub(crate) mod alteration;
 pub(crate) mod config;
 pub(crate) mod name;
 pub(crate) mod registry;
+pub(crate) mod upkeep;

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::config::TopicConfig;
 use super::name;
 use crate::error::BrokerError;
+use crate::log::bell::Bell;
 use crate::log::context::LogContext;
 use crate::log::files;
 use crate::log::journal::Journal;
@@ -244,6 +245,11 @@ impl Topics {
         self.rewrite_if_bloated(&mut journal)?;
         topic.partitions.iter().try_for_each(|partition| partition.remove())?;
         Ok(true)
+    }
+
+    /// Wakes who deletes and compacts. To be rung when a topic's settings change.
+    pub(crate) fn bell(&self) -> &Arc<Bell> {
+        &self.context.upkeep
     }
 
     /// Syncs every log and notes where it ends, once nobody appends any more.
