@@ -83,6 +83,7 @@ impl Topics {
         let Some((entry, altered)) = change(&topic)? else { return Ok(()) };
         journal.append(&[entry]).and_then(|()| journal.sync()).map_err(AlterError::Io)?;
         self.put(Arc::new(altered));
+        self.bell().wake();
         self.rewrite_if_bloated(&mut journal).map_err(AlterError::Io)
     }
 }

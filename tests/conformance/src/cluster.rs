@@ -46,18 +46,21 @@ async fn on_embedded(storage: Storage, test: &impl AsyncFn(&Cluster) -> Result<(
     Ok(broker.shutdown().await?)
 }
 
-/// An embedded broker on a directory, on a fixed port if one is given, for tests that restart it.
-pub async fn embedded_at(directory: &Path, listen: Option<SocketAddr>) -> Result<(Broker, Cluster)> {
-    let default = BrokerConfig::default();
-    let storage = Storage::Directory(directory.to_path_buf());
-    let broker = Broker::start(BrokerConfig { storage, listen: listen.unwrap_or(default.listen), ..default }).await?;
+/// An embedded broker that is told more than where it stores.
+pub async fn embedded_with(config: BrokerConfig) -> Result<(Broker, Cluster)> {
+    let broker = Broker::start(config).await?;
     let cluster = Cluster { address: broker.address().to_string(), is_embedded: true };
     Ok((broker, cluster))
 }
 
+/// An embedded broker on a directory, on a fixed port if one is given, for tests that restart it.
+pub async fn embedded_at(directory: &Path, listen: Option<SocketAddr>) -> Result<(Broker, Cluster)> {
+    let default = BrokerConfig::default();
+    let storage = Storage::Directory(directory.to_path_buf());
+    embedded_with(BrokerConfig { storage, listen: listen.unwrap_or(default.listen), ..default }).await
+}
+
 /// An embedded broker in memory.
 pub async fn embedded() -> Result<(Broker, Cluster)> {
-    let broker = Broker::start(BrokerConfig::default()).await?;
-    let cluster = Cluster { address: broker.address().to_string(), is_embedded: true };
-    Ok((broker, cluster))
+    embedded_with(BrokerConfig::default()).await
 }
