@@ -17,7 +17,7 @@ const COMPLETED: &str = "WorkflowExecutionCompleted";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_consumer_in_python_tells_the_stories_that_the_engine_tells() -> anyhow::Result<()> {
-    let Some(python) = Python::given() else { return Ok(()) };
+    let Some(python) = Python::given()? else { return Ok(()) };
     let mut shop = Shop::open(python).await?;
     for (card, end) in [("visa", COMPLETED), ("declined", "WorkflowExecutionFailed"), ("flaky", COMPLETED)] {
         shop.order(card, end).await?;
@@ -41,7 +41,7 @@ async fn a_consumer_in_python_tells_the_stories_that_the_engine_tells() -> anyho
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_rules_hold_without_a_kafka() -> anyhow::Result<()> {
-    let Some(python) = Python::given() else { return Ok(()) };
+    let Some(python) = Python::given()? else { return Ok(()) };
     let output = python.run(&["-m", "unittest"], &[]).await?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(())

@@ -9,6 +9,8 @@ use serde_json::Value;
 use tokio::process::Command;
 
 const PYTHON: &str = "TIDEWRIGHT_TEST_PYTHON";
+/// Makes a missing Python a failure instead of a reason to skip.
+const REQUIRE: &str = "TIDEWRIGHT_REQUIRE_PYTHON";
 /// How long a program of the example may take.
 const PATIENCE: Duration = Duration::from_secs(240);
 
@@ -19,14 +21,15 @@ pub struct Python {
 }
 
 impl Python {
-    /// The one that was given. Without one it says that the test is skipped.
-    pub fn given() -> Option<Self> {
+    /// The one that was given. Without one it says that the test is skipped, or fails if one is required.
+    pub fn given() -> anyhow::Result<Option<Self>> {
         let Some(interpreter) = std::env::var_os(PYTHON).filter(|path| !path.is_empty()) else {
+            ensure!(std::env::var_os(REQUIRE).is_none(), "{REQUIRE} is set, and {PYTHON} names no Python");
             println!("skipped: {PYTHON} names no Python; `{PYTHON}=$(scripts/python-venv) cargo test …` runs it");
-            return None;
+            return Ok(None);
         };
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/python-history-reader");
-        Some(Self { interpreter: interpreter.into(), example })
+        Ok(Some(Self { interpreter: interpreter.into(), example }))
     }
 
     /// Runs a program in the example's folder until it ends.
