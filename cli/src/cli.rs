@@ -5,7 +5,9 @@ use clap::{Parser, Subcommand};
 use crate::config::{ConfigCommand, ConfigOption};
 use crate::error::ErrorStyle;
 use crate::logging::{LogOptions, Verbosity};
-use crate::{broker, completions, demo, dev, doctor, explain, health, man, serve, workflow};
+use crate::{
+    broker, completions, dead_letters, demo, dev, doctor, explain, health, man, partition, serve, topics, workflow,
+};
 
 /// Durable execution on Apache Kafka.
 #[derive(Debug, Parser)]
@@ -52,6 +54,15 @@ pub(crate) enum Command {
     /// made.
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(Box<doctor::DoctorOptions>),
+    /// Look at partitions, and try those again that stopped
+    #[command(subcommand, after_help = partition::EXAMPLES)]
+    Partition(partition::PartitionCommand),
+    /// Look at what could not be understood, and send it again
+    #[command(subcommand)]
+    DeadLetters(dead_letters::DeadLettersCommand),
+    /// Show the namespace's topics: how many partitions, what for, how full, and what differs from what should be
+    #[command(after_help = topics::EXAMPLES)]
+    Topics(topics::TopicsOptions),
     /// Show and check the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -78,6 +89,9 @@ impl Command {
             Self::Demo(_) => Verbosity::Errors,
             Self::Workflow(_)
             | Self::Doctor(_)
+            | Self::Partition(_)
+            | Self::DeadLetters(_)
+            | Self::Topics(_)
             | Self::Config(_)
             | Self::Health(_)
             | Self::Explain(_)
@@ -91,6 +105,9 @@ impl Command {
         match self {
             Self::Workflow(command) if command.output().is_json() => ErrorStyle::Json,
             Self::Doctor(options) if options.output.is_json() => ErrorStyle::Json,
+            Self::Partition(command) if command.output().is_json() => ErrorStyle::Json,
+            Self::DeadLetters(command) if command.output().is_json() => ErrorStyle::Json,
+            Self::Topics(options) if options.namespace.output.is_json() => ErrorStyle::Json,
             Self::Config(command) if command.output().is_json() => ErrorStyle::Json,
             _ => ErrorStyle::Text,
         }
@@ -103,6 +120,9 @@ impl Command {
             | Self::Serve(_)
             | Self::Workflow(_)
             | Self::Doctor(_)
+            | Self::Partition(_)
+            | Self::DeadLetters(_)
+            | Self::Topics(_)
             | Self::Health(_)
             | Self::Config(ConfigCommand::Show(_)) => true,
             Self::Broker(_)
@@ -132,7 +152,7 @@ mod tests {
     #[test]
     fn help_reads_well() {
         // The values of the environment would be part of it otherwise.
-        let commands: [&[&str]; 10] = [
+        let commands: [&[&str]; 14] = [
             &[],
             &["dev"],
             &["serve"],
@@ -143,6 +163,10 @@ mod tests {
             &["workflow", "list"],
             &["config", "show"],
             &["doctor"],
+            &["partition"],
+            &["dead-letters"],
+            &["dead-letters", "redrive"],
+            &["topics"],
         ];
         for path in commands {
             insta::assert_snapshot!(format!("help {}", path.join(" ")).trim().replace(' ', "-"), help(path));

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use tidewright_api::ApiError;
+use tidewright_log::LogError;
 use tidewright_runtime::EngineError;
 use tidewright_schemas::api::Problem;
 
@@ -89,6 +90,11 @@ impl CliError {
     /// TW0703 `SecretUnusable`.
     pub(crate) fn secret(path: &Path, problem: impl std::fmt::Display) -> Self {
         Self::coded("TW0703", format!("the secret file {} cannot be used: {problem}", path.display()))
+    }
+
+    /// TW0502 `KafkaUnusable`.
+    pub(crate) fn kafka(error: LogError) -> Self {
+        Self::coded("TW0502", error.to_string()).hint("`tidewright doctor` finds out what is wrong")
     }
 
     /// TW0725 `SecretMissing`.
@@ -178,7 +184,7 @@ mod tests {
 
     #[test]
     fn every_code_of_the_command_line_has_a_page() {
-        for number in (701..=710).chain(720..=725).chain(801..=819) {
+        for number in (701..=712).chain(720..=725).chain(801..=819) {
             let code = format!("TW0{number}");
             assert!(tidewright_api::error_title(&code).is_some(), "docs/errors/{code}.md is missing");
         }

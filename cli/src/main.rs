@@ -10,6 +10,7 @@ mod broker;
 mod cli;
 mod completions;
 mod config;
+mod dead_letters;
 mod demo;
 mod dev;
 mod doctor;
@@ -18,13 +19,16 @@ mod explain;
 mod health;
 mod logging;
 mod man;
+mod namespace_options;
 mod node;
 mod node_options;
 mod output;
+mod partition;
 mod secret;
 mod serve;
 mod shutdown;
 mod state_directory;
+mod topics;
 mod workflow;
 
 use std::process::ExitCode;
@@ -62,6 +66,9 @@ fn run(command: Command, configuration: &Configuration) -> Result<ExitCode, CliE
             Command::Demo(options) => Box::pin(demo::run(options)).await,
             Command::Workflow(command) => workflow::run(command).await,
             Command::Doctor(options) => Box::pin(doctor::run(*options, configuration)).await,
+            Command::Partition(command) => partition::run(command).await,
+            Command::DeadLetters(command) => Box::pin(dead_letters::run(command, configuration)).await,
+            Command::Topics(options) => Box::pin(topics::run(options, configuration)).await,
             Command::Config(command) => config::run(command, configuration),
             Command::Health(options) => health::run(options).await,
             Command::Explain(options) => explain::run(&options),

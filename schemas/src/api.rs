@@ -80,6 +80,81 @@ pub struct WorkflowList {
     pub next_page_token: Option<String>,
 }
 
+/// Where a partition stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum PartitionStanding {
+    /// Its history is being applied.
+    Recovering,
+    /// It has an owner, and goes on.
+    Owned,
+    /// It stopped, and needs somebody.
+    Stopped,
+    /// No node that answers has it.
+    Unassigned,
+}
+
+/// Why a partition stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PartitionProblem {
+    /// Stable code.
+    pub code: String,
+    /// What happened, to which record.
+    pub detail: String,
+}
+
+/// A partition of a namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PartitionDescription {
+    /// Which one.
+    pub partition: u32,
+    /// Where it stands.
+    pub state: PartitionStanding,
+    /// The node that it is assigned to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// Offset of the owner's claim in history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch_offset: Option<u64>,
+    /// Every command below this offset is decided; none before it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied_offset: Option<u64>,
+    /// The offset after the last command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commands_end: Option<u64>,
+    /// What is sent and not acknowledged.
+    pub effects_in_flight: usize,
+    /// Why it stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<PartitionProblem>,
+}
+
+impl PartitionDescription {
+    /// A partition that no node has.
+    #[must_use]
+    pub fn unassigned(partition: u32) -> Self {
+        Self {
+            partition,
+            state: PartitionStanding::Unassigned,
+            node: None,
+            epoch_offset: None,
+            applied_offset: None,
+            commands_end: None,
+            effects_in_flight: 0,
+            problem: None,
+        }
+    }
+}
+
+/// `GET …/partitions`: all partitions of a namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PartitionList {
+    /// By number.
+    pub partitions: Vec<PartitionDescription>,
+    /// Nodes that did not answer: what they have is missing above.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreachable: Vec<String>,
+}
+
 /// `GET …/workflows/{id}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkflowDescription {

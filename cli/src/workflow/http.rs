@@ -74,6 +74,23 @@ impl Server {
         self.read(&self.workflows_path(), query, Duration::ZERO).await
     }
 
+    fn partitions_path(&self) -> String {
+        format!("/api/v1/namespaces/{}/partitions", encode_segment(&self.namespace))
+    }
+
+    /// `GET …/partitions`.
+    pub(crate) async fn partitions(&self) -> Result<String, CliError> {
+        self.read(&self.partitions_path(), &[], Duration::ZERO).await
+    }
+
+    /// `POST …/partitions/{partition}/retry`.
+    pub(crate) async fn retry_partition(&self, partition: u32) -> Result<(), CliError> {
+        let path = format!("{}/{partition}/retry", self.partitions_path());
+        let request =
+            || self.request(Method::POST, &path, Duration::ZERO).header("content-type", "application/json").body("{}");
+        self.patiently(request).await.map(|_| ())
+    }
+
     /// `GET …/workflows/{id}` and what is below it.
     pub(crate) async fn of_run(
         &self,

@@ -20,7 +20,7 @@ use crate::output::Output;
 pub(crate) use events::{ActivityTypes, payload_text};
 pub(crate) use failure::failure_line;
 pub(crate) use http::{Server, chain, parse};
-pub(crate) use options::RunOptions;
+pub(crate) use options::{RunOptions, ServerOptions};
 pub(crate) use show::{Scheduled, history_text};
 
 #[derive(Debug, Subcommand)]

@@ -27,6 +27,11 @@ pub(crate) trait Backend: Send + Sync + 'static {
     fn statuses(&self) -> Vec<PartitionStatus>;
     fn place(&self, workflow_id: &WorkflowId) -> Place;
     fn places(&self) -> Vec<(u32, Place)>;
+    /// Base URLs of the other nodes, which may serve other namespaces.
+    fn peers(&self) -> Vec<String>;
+    /// Tries a stopped partition of this node again; false if it has not stopped.
+    fn retry(&self, partition: u32) -> bool;
+    async fn commands_end(&self, partition: u32) -> Option<u64>;
     async fn start(&self, start: StartWorkflow, traceparent: Option<String>) -> Result<Answer, StartError>;
 }
 
@@ -84,6 +89,18 @@ impl Backend for Engine {
 
     fn places(&self) -> Vec<(u32, Place)> {
         self.owners().into_iter().map(|(partition, route)| (partition, route.into())).collect()
+    }
+
+    fn peers(&self) -> Vec<String> {
+        self.peers()
+    }
+
+    fn retry(&self, partition: u32) -> bool {
+        self.retry(partition)
+    }
+
+    async fn commands_end(&self, partition: u32) -> Option<u64> {
+        self.commands_end(partition).await
     }
 
     async fn start(&self, start: StartWorkflow, traceparent: Option<String>) -> Result<Answer, StartError> {

@@ -15,6 +15,7 @@ mod list_partition;
 mod metrics_page;
 mod observe;
 mod pages;
+mod partitions;
 mod probes;
 mod problem;
 mod proxy;

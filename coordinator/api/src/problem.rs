@@ -54,6 +54,15 @@ impl Failed {
         Self::new(StatusCode::NOT_FOUND, "TW0602", detail)
     }
 
+    /// TW0615 `PartitionNotStopped`.
+    pub(crate) fn partition_not_stopped(partition: u32) -> Self {
+        let detail = format!(
+            "partition {partition} has not stopped, so there is nothing to try again; the list of partitions shows how it \
+             stands"
+        );
+        Self::new(StatusCode::CONFLICT, "TW0615", detail)
+    }
+
     /// TW0603 `RouteNotFound`.
     pub(crate) fn route_not_found(path: &str) -> Self {
         let detail = format!(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 
@@ -57,6 +57,12 @@ impl Proxy {
         Ok(response)
     }
 
+    /// Another node's answer, whatever it is. A POST has an empty object as its body.
+    pub(crate) async fn ask(&self, method: Method, http_url: &str, path: &str) -> Result<(StatusCode, Bytes), Failed> {
+        let (status, _, body) = self.request(method, http_url, path, Duration::ZERO).await?;
+        Ok((status, body))
+    }
+
     /// The body of a successful GET.
     pub(crate) async fn fetch(&self, http_url: &str, path: &str) -> Result<Bytes, Failed> {
         let (status, _, body) = self.get(http_url, path, Duration::ZERO).await?;
@@ -69,11 +75,24 @@ impl Proxy {
         path: &str,
         server_wait: Duration,
     ) -> Result<(StatusCode, Option<header::HeaderValue>, Bytes), Failed> {
+        self.request(Method::GET, http_url, path, server_wait).await
+    }
+
+    async fn request(
+        &self,
+        method: Method,
+        http_url: &str,
+        path: &str,
+        server_wait: Duration,
+    ) -> Result<(StatusCode, Option<header::HeaderValue>, Bytes), Failed> {
         let unreachable = |problem: &dyn std::fmt::Display| Failed::owner_unreachable(http_url, problem);
         let url = format!("{}{path}", http_url.trim_end_matches('/'));
-        let request =
-            self.client.get(url).header(FORWARDED_BY, &self.node).timeout(server_wait + ANSWER_TIMEOUT).send();
-        let mut response = request.await.map_err(|e| unreachable(&e.without_url()))?;
+        let mut request = self.client.request(method.clone(), url);
+        if method == Method::POST {
+            request = request.header(header::CONTENT_TYPE, "application/json").body("{}");
+        }
+        let request = request.header(FORWARDED_BY, &self.node).timeout(server_wait + ANSWER_TIMEOUT);
+        let mut response = request.send().await.map_err(|e| unreachable(&e.without_url()))?;
         let status = response.status();
         let content_type = response.headers().get(header::CONTENT_TYPE).cloned();
         let mut body = BytesMut::new();

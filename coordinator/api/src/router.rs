@@ -15,7 +15,7 @@ use crate::backend::Backend;
 use crate::pages::error_page;
 use crate::problem::Failed;
 use crate::proxy::Proxy;
-use crate::{describe, list, list_partition, metrics_page, observe, probes, start};
+use crate::{describe, list, list_partition, metrics_page, observe, partitions, probes, start};
 
 /// What handlers share.
 pub(crate) struct Api {
@@ -54,6 +54,10 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route(&of_workflow("/history"), get(describe::history))
         .route(&of_workflow("/result"), get(describe::result))
         .route("/internal/v1/namespaces/{namespace}/partitions/{partition}/workflows", get(list_partition::serve))
+        .route("/api/v1/namespaces/{namespace}/partitions", get(partitions::list))
+        .route("/api/v1/namespaces/{namespace}/partitions/{partition}/retry", post(partitions::retry))
+        .route("/internal/v1/namespaces/{namespace}/partitions", get(partitions::own))
+        .route("/internal/v1/namespaces/{namespace}/partitions/{partition}/retry", post(partitions::retry_own))
         .route("/healthz", get(probes::healthz))
         .route("/readyz", get(probes::readyz))
         .route("/metrics", get(metrics_page::metrics))

@@ -1,6 +1,6 @@
 //! The API without Kafka: nodes with a backend that is made up, asked over HTTP.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -94,6 +94,7 @@ struct FakeNode {
     here: BTreeMap<u32, Arc<FakePartition>>,
     elsewhere: Mutex<BTreeMap<u32, String>>,
     is_ready: bool,
+    stopped: Mutex<BTreeSet<u32>>,
     started: Mutex<Vec<(StartWorkflow, Option<String>)>>,
 }
 
@@ -122,7 +123,19 @@ impl Backend for FakeNode {
     }
     fn statuses(&self) -> Vec<PartitionStatus> {
         let state = PartitionState::Stopped { code: "TW0404".to_owned(), message: "a hole".to_owned() };
-        vec![PartitionStatus { partition: 7, state, applied_offset: 3, effects_in_flight: 0 }]
+        let stopped = self.stopped.lock().unwrap().clone().into_iter().chain([7]);
+        let status =
+            |partition| PartitionStatus { partition, state: state.clone(), applied_offset: 3, effects_in_flight: 0 };
+        stopped.map(status).collect()
+    }
+    fn peers(&self) -> Vec<String> {
+        self.elsewhere.lock().unwrap().values().cloned().collect::<BTreeSet<_>>().into_iter().collect()
+    }
+    fn retry(&self, partition: u32) -> bool {
+        self.stopped.lock().unwrap().remove(&partition)
+    }
+    async fn commands_end(&self, partition: u32) -> Option<u64> {
+        Some(u64::from(partition) + 10)
     }
     fn place(&self, workflow_id: &WorkflowId) -> Place {
         self.partition(partition_of(workflow_id.as_str().as_bytes(), PARTITIONS))
@@ -397,4 +410,31 @@ async fn a_long_poll_does_not_hold_up_the_end() {
     for poll in polls {
         assert_eq!(poll.await.unwrap(), "TW0613");
     }
+}
+
+#[tokio::test]
+async fn partitions_of_all_nodes_are_told_and_a_stopped_one_is_tried_again_wherever_it_is() {
+    let (a, b) = cluster(0).await;
+    b.node.stopped.lock().unwrap().insert(2);
+    let (status, list) = a.get("/api/v1/namespaces/default/partitions").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(list["partitions"].as_array().unwrap().len(), PARTITIONS as usize);
+    assert_eq!(list["partitions"][0]["state"], "Unassigned");
+    let stopped = &list["partitions"][2];
+    assert_eq!((&stopped["state"], &stopped["problem"]["code"]), (&json!("Stopped"), &json!("TW0404")));
+    assert_eq!(stopped["commands_end"], 12);
+    let retry = async |partition: u32| {
+        let url = format!("{}/api/v1/namespaces/default/partitions/{partition}/retry", a.url);
+        let request = reqwest::Client::new().post(url).header("content-type", "application/json").body("{}");
+        request.send().await.unwrap()
+    };
+    assert_eq!(retry(2).await.status(), StatusCode::ACCEPTED);
+    assert!(b.node.stopped.lock().unwrap().is_empty());
+    let refused = retry(2).await;
+    assert_eq!(refused.status(), StatusCode::CONFLICT);
+    assert_eq!(refused.json::<Problem>().await.unwrap().code, "TW0615");
+    assert_eq!(retry(99).await.status(), StatusCode::BAD_REQUEST);
+    *a.node.elsewhere.lock().unwrap() = BTreeMap::from([(2, "http://127.0.0.1:1".to_owned())]);
+    let (_, list) = a.get("/api/v1/namespaces/default/partitions").await;
+    assert_eq!(list["unreachable"], json!(["http://127.0.0.1:1"]));
 }

@@ -145,6 +145,25 @@ impl Engine {
             && self.statuses().iter().all(|status| status.state != PartitionState::Recovering)
     }
 
+    /// Recovers and claims a stopped partition anew. False if it has not stopped here.
+    #[must_use]
+    pub fn retry(&self, partition: u32) -> bool {
+        self.inner.node.board.retry(partition)
+    }
+
+    /// The offset after the last command of a partition; none if Kafka does not say right now.
+    pub async fn commands_end(&self, partition: u32) -> Option<u64> {
+        let node = &self.inner.node;
+        node.admin.watermarks(&node.topics.commands(), partition).await.ok().map(|ends| ends.high)
+    }
+
+    /// Base URLs of the other nodes under this prefix, which may serve other namespaces.
+    #[must_use]
+    pub fn peers(&self) -> Vec<String> {
+        let nodes = self.inner.cluster.nodes().into_iter();
+        nodes.filter(|node| node.node != self.node()).map(|node| node.http_url).collect()
+    }
+
     /// Where a workflow is.
     #[must_use]
     pub fn route(&self, workflow_id: &WorkflowId) -> Route {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use tokio::sync::Notify;
+
 use crate::view::OwnedPartition;
 
 /// Where a partition stands.
@@ -42,6 +44,8 @@ struct Entry {
     /// An offset of the commands partition that the group has not been told yet.
     to_commit: Option<u64>,
     owned: Weak<OwnedPartition>,
+    /// Told when somebody asks for a stopped partition to be tried again.
+    retry: Arc<Notify>,
 }
 
 /// The partitions that are assigned to this node.
@@ -61,9 +65,28 @@ impl Board {
                 status: PartitionStatus { partition, state: state.clone(), applied_offset: 0, effects_in_flight: 0 },
                 to_commit: None,
                 owned: Weak::new(),
+                retry: Arc::default(),
             });
             entry.status.state = state;
         });
+    }
+
+    /// Asks for a stopped partition to be tried again. False if it has not stopped.
+    pub(crate) fn retry(&self, partition: u32) -> bool {
+        self.with(|entries| match entries.get_mut(&partition) {
+            Some(entry) if matches!(entry.status.state, PartitionState::Stopped { .. }) => {
+                // From here on: whoever asked must not take the old reason for what came of the new try.
+                entry.status.state = PartitionState::Recovering;
+                entry.retry.notify_one();
+                true
+            }
+            _ => false,
+        })
+    }
+
+    /// What is told by [`Self::retry`].
+    pub(crate) fn retries(&self, partition: u32) -> Arc<Notify> {
+        self.with(|entries| entries.get(&partition).map(|entry| Arc::clone(&entry.retry))).unwrap_or_default()
     }
 
     pub(crate) fn owned(&self, partition: u32, epoch_offset: u64, owned: &Arc<OwnedPartition>) {

@@ -76,8 +76,11 @@ pub(crate) async fn run(
                 let message = stop.to_string();
                 let code = message.get(1..7).filter(|code| code.starts_with("TW")).unwrap_or("TW0405").to_owned();
                 node.board.set(partition, PartitionState::Stopped { code, message });
-                told(&mut shutdown).await;
-                break;
+                let retries = node.board.retries(partition);
+                tokio::select! {
+                    () = told(&mut shutdown) => break,
+                    () = retries.notified() => tracing::info!(partition, "the stopped partition is tried again"),
+                }
             }
             End::Trouble(problem) => {
                 tracing::warn!(partition, problem, "the partition cannot go on right now; trying again");

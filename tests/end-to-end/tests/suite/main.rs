@@ -3,6 +3,7 @@
 mod by_hand;
 mod garbage;
 mod metrics;
+mod operator;
 mod orders;
 mod trouble;
 mod user_code;
