@@ -23,7 +23,6 @@ const FAR_AHEAD: u64 = 1_000_000;
 pub struct HistoryTopic {
     name: String,
     config: KafkaConfig,
-    is_embedded: bool,
 }
 
 impl HistoryTopic {
@@ -39,7 +38,7 @@ impl HistoryTopic {
         spec.overrides.extend(early.map(|(setting, value)| (setting.to_owned(), value.to_owned())));
         let report = Admin::new(&kafka.config())?.ensure_topics(&[spec]).await?;
         ensure!(report.created == [name.as_str()], "{name} was not made: {report:?}");
-        Ok(Self { name, config: kafka.config(), is_embedded: kafka.is_embedded() })
+        Ok(Self { name, config: kafka.config() })
     }
 
     /// The claim in force in each partition.
@@ -103,10 +102,6 @@ impl HistoryTopic {
     /// Appends until everything that is tombstoned is gone: a log is compacted up to its last segment only, and a new
     /// segment begins with an append. The owner tombstones a zombie's transitions and its own old positions.
     pub async fn compact(&self, producer: &Producer) -> anyhow::Result<()> {
-        // The embedded broker does not compact yet.
-        if self.is_embedded {
-            return Ok(());
-        }
         let deadline = Instant::now() + PATIENCE;
         loop {
             let mut waiting = None;
