@@ -36,8 +36,9 @@ pub(crate) enum Command {
     Serve(serve::ServeOptions),
     /// Run the embedded Kafka broker alone
     ///
-    /// It is one node, for development, tests and one-node use. When it is ready, one line of JSON on stdout says so and
-    /// where it listens; everything else goes to stderr.
+    /// It is one node, for development, tests and one-node use: it has no replication, no transactions and no
+    /// authentication. When it is ready, one line of JSON on stdout says so and where it listens; everything else goes to
+    /// stderr.
     Broker(broker::BrokerOptions),
     /// Show a handful of orders being fulfilled, from plain Kafka records to their results
     ///
