@@ -9,7 +9,13 @@ import json
 from dataclasses import dataclass, field
 
 OUR_KEYS = ("claim/", "transition/", "position/")
-CLOSING = ("WorkflowExecutionCompleted", "WorkflowExecutionFailed")
+CLOSING = (
+    "WorkflowExecutionCompleted",
+    "WorkflowExecutionFailed",
+    "WorkflowExecutionCanceled",
+    "WorkflowExecutionTerminated",
+    "WorkflowExecutionTimedOut",
+)
 
 
 class HistoryBroken(Exception):
@@ -89,11 +95,14 @@ class WorkflowStory:
         self.runs = {}  # by run id, oldest first
 
     def take(self, transition):
-        """Returns the run and its new events; None if the transition is about something else."""
-        run_id = transition.get("run_id")
-        if transition["workflow_id"] != self._workflow_id or run_id is None:
-            return None
-        events = transition.get("events", [])
+        """Returns runs with their new events: none if the transition is about something else, two if it ends a run and
+        begins the next."""
+        if transition["workflow_id"] != self._workflow_id or transition.get("run_id") is None:
+            return []
+        changes = [transition] + [change for change in [transition.get("next_run")] if change]
+        return [self._extend(change["run_id"], change.get("events", [])) for change in changes]
+
+    def _extend(self, run_id, events):
         run = self.runs.setdefault(run_id, Run(run_id))
         for event in events:
             expected = len(run.events) + 1

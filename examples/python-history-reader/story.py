@@ -77,7 +77,7 @@ def tell(options):
 
     def take(record):
         transition = rules.take(record.offset, record.key, record.value)
-        return transition and story.take(transition)
+        return story.take(transition) if transition else []
 
     with Partition(options.brokers, topic(options.topic_prefix, options.namespace, "history"), number) as partition:
         for record in partition.until_end():
@@ -87,12 +87,11 @@ def tell(options):
             if run:
                 teller.tell(run, run.events)
             for record in partition.forever():
-                taken = take(record)
-                if taken:
-                    teller.tell(*taken)
-                    run = story.run(options.run_id)
-                    if run and run.is_closed:
-                        break
+                for changed, events in take(record):
+                    teller.tell(changed, events)
+                run = story.run(options.run_id)
+                if run and run.is_closed:
+                    break
     if run is None:
         complain(f"the history of namespace {options.namespace} does not have that workflow, or not that run")
         return 1

@@ -135,6 +135,14 @@ class Rules(unittest.TestCase):
         with self.assertRaisesRegex(HistoryBroken, "event 2 is missing"):
             read([claim("a"), transition(A, 0, 1), transition(A, 1, 3)])
 
+    def test_a_transition_may_end_a_run_and_begin_the_next(self):
+        key, value = transition(A, 1, 2)
+        first = {"event_id": 1, "event_time_ms": 1, "event_type": "TimerFired", "attributes": {"timer_id": "t", "started_event_id": 1}}
+        value["next_run"] = {"run_id": "s", "events": [first], "history_digest": "d"}
+        story, _, _ = read([claim("a"), transition(A, 0, 1), (key, value)])
+        self.assertEqual([len(story.run("r").events), len(story.run("s").events)], [2, 1])
+        self.assertEqual(story.run().run_id, "s")
+
     def test_runs_are_told_apart_and_the_latest_is_the_one(self):
         log = [claim("a"), transition(A, 0, 1), transition(A, 1, 1, run="s"), transition(A, 2, 1, workflow="other")]
         story, _, _ = read(log)

@@ -1,5 +1,7 @@
 //! What the HTTP API answers.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +36,12 @@ pub enum WorkflowStatus {
     Completed,
     /// Ended with a failure.
     Failed,
+    /// Ended because it was asked to.
+    Canceled,
+    /// Ended from outside.
+    Terminated,
+    /// Took too long.
+    TimedOut,
 }
 
 impl WorkflowStatus {
@@ -44,6 +52,9 @@ impl WorkflowStatus {
             Self::Running => "Running",
             Self::Completed => "Completed",
             Self::Failed => "Failed",
+            Self::Canceled => "Canceled",
+            Self::Terminated => "Terminated",
+            Self::TimedOut => "TimedOut",
         }
     }
 }
@@ -173,6 +184,21 @@ pub struct WorkflowDescription {
     pub pending_timers: Vec<PendingTimer>,
     /// Events that wait for the workflow task that is out.
     pub buffered_events: u64,
+    /// Signals that the run was sent.
+    #[serde(default)]
+    pub signal_count: u64,
+    /// Whether the run was asked to end.
+    #[serde(default)]
+    pub cancel_requested: bool,
+    /// When its first workflow task is sent, in milliseconds since 1970, while it waits for its start delay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delayed_until_ms: Option<u64>,
+    /// When it times out, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times_out_ms: Option<u64>,
+    /// Notes for people.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub memo: BTreeMap<String, Payload>,
 }
 
 /// A workflow task that has not been accepted.
@@ -257,9 +283,18 @@ pub struct WorkflowOutcome {
     /// What a completed run returned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Payload>,
-    /// Why a failed run failed.
+    /// Why a run that ended otherwise did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+}
+
+/// `POST …/workflows/{id}/signal`, `/cancel` or `/terminate`: the answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AcceptedRequest {
+    /// The workflow.
+    pub workflow_id: WorkflowId,
+    /// The run whose history has the request.
+    pub run_id: RunId,
 }
 
 /// `POST …/workflows`: the answer.
@@ -269,6 +304,8 @@ pub struct StartedWorkflow {
     pub workflow_id: WorkflowId,
     /// Its run.
     pub run_id: RunId,
+    /// Whether this request started it; false if it met a run that was there.
+    pub started: bool,
 }
 
 /// An error, as RFC 9457 (`application/problem+json`) has it.

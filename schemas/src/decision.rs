@@ -19,6 +19,8 @@ tagged_enum! {
         CompleteWorkflow(CompleteWorkflow),
         /// Ends the run with a failure; must be the last decision.
         FailWorkflow(FailWorkflow),
+        /// Ends the run as cancelled; must be the last decision.
+        CancelWorkflow(CancelWorkflow),
     }
 }
 
@@ -81,4 +83,13 @@ pub struct CompleteWorkflow {
 pub struct FailWorkflow {
     /// Why.
     pub failure: Failure,
+}
+
+/// Ends the run as cancelled: somebody asked for it, and the code agreed.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct CancelWorkflow {
+    /// What the workflow says about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<Payload>,
 }

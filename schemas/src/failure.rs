@@ -34,6 +34,10 @@ tagged_enum! {
         Timeout(TimeoutFailure),
         /// An activity failed; the cause says why.
         Activity(ActivityFailure),
+        /// It was asked to end, and did.
+        Canceled(CanceledFailure),
+        /// It was ended from outside.
+        Terminated(TerminatedFailure),
         /// Raised by Tidewright itself.
         Server(ServerFailure),
     }
@@ -74,6 +78,24 @@ pub enum TimeoutType {
 pub struct TimeoutFailure {
     /// Which one.
     pub timeout_type: TimeoutType,
+}
+
+/// A cancellation.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct CanceledFailure {
+    /// What the cancelled code says about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<Payload>,
+}
+
+/// A termination.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct TerminatedFailure {
+    /// Who asked for it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub identity: String,
 }
 
 /// The failure of an activity, as its workflow sees it.
@@ -162,6 +184,8 @@ impl Failure {
             FailureInfo::Server(server) => &server.code,
             FailureInfo::Timeout(_) => "Timeout",
             FailureInfo::Activity(_) => "Activity",
+            FailureInfo::Canceled(_) => "Canceled",
+            FailureInfo::Terminated(_) => "Terminated",
         }
     }
 
@@ -171,6 +195,8 @@ impl Failure {
         match &self.info {
             FailureInfo::Application(application) => application.non_retryable,
             FailureInfo::Server(server) => server.non_retryable,
+            // Who was asked to end, or was ended, is not begun again.
+            FailureInfo::Canceled(_) | FailureInfo::Terminated(_) => true,
             FailureInfo::Timeout(_) | FailureInfo::Activity(_) => false,
         }
     }
@@ -180,6 +206,7 @@ impl Failure {
     pub fn size(&self) -> usize {
         let details = match &self.info {
             FailureInfo::Application(application) => application.details.as_ref().map_or(0, Payload::size),
+            FailureInfo::Canceled(canceled) => canceled.details.as_ref().map_or(0, Payload::size),
             _ => 0,
         };
         let cause = self.cause.as_ref().map_or(0, |cause| cause.size());

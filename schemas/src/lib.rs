@@ -28,27 +28,32 @@ mod trace;
 pub use cluster::{ClusterRecord, NamespaceRecord, NodeRecord, PartitionRecord};
 pub use command::{
     Command, CommandError, CompleteActivity, CompleteWorkflowTask, ConfirmTask, EffectFailed, EffectFailure,
-    FailActivity, FailWorkflowTask, FireTimer, RecordActivityStarted, ReplyTo, StartWorkflow, TaskLost, TimerTarget,
-    WorkerIdentity, WorkflowIdReusePolicy,
+    FailActivity, FailWorkflowTask, FireTimer, RecordActivityStarted, ReplyTo, RequestCancelWorkflow, Signal,
+    SignalWithStartWorkflow, SignalWorkflow, StartWorkflow, TaskLost, TerminateWorkflow, TimerTarget, WorkerIdentity,
+    WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
 };
-pub use decision::{CancelTimer, CompleteWorkflow, Decision, FailWorkflow, ScheduleActivity, StartTimer};
+pub use decision::{
+    CancelTimer, CancelWorkflow, CompleteWorkflow, Decision, FailWorkflow, ScheduleActivity, StartTimer,
+};
 pub use event::{
     ActivityTaskCompleted, ActivityTaskFailed, ActivityTaskScheduled, ActivityTaskStarted, ActivityTaskTimedOut,
-    EventAttributes, HistoryEvent, TimerCanceled, TimerFired, TimerStarted, WorkflowExecutionCompleted,
-    WorkflowExecutionFailed, WorkflowExecutionStarted, WorkflowTaskCompleted, WorkflowTaskFailed,
-    WorkflowTaskFailedCause, WorkflowTaskScheduled, WorkflowTaskStarted,
+    EventAttributes, HistoryEvent, TimerCanceled, TimerFired, TimerStarted, WorkflowExecutionCancelRequested,
+    WorkflowExecutionCanceled, WorkflowExecutionCompleted, WorkflowExecutionFailed, WorkflowExecutionSignaled,
+    WorkflowExecutionStarted, WorkflowExecutionTerminated, WorkflowExecutionTimedOut, WorkflowTaskCompleted,
+    WorkflowTaskFailed, WorkflowTaskFailedCause, WorkflowTaskScheduled, WorkflowTaskStarted,
 };
 pub use failure::{
-    ActivityFailure, ApplicationFailure, Failure, FailureInfo, RetryState, ServerFailure, TimeoutFailure, TimeoutType,
+    ActivityFailure, ApplicationFailure, CanceledFailure, Failure, FailureInfo, RetryState, ServerFailure,
+    TerminatedFailure, TimeoutFailure, TimeoutType,
 };
 pub use ids::{EventId, RunId, TaskId, TaskKind, WorkflowId, WorkflowIdError};
 pub use payload::{EncodedPayload, Payload, PayloadError};
 pub use record::{
     ActivityDispatched, ActivityRetryScheduled, ActivityStarted, Answered, BufferFlushed, Claim, CommandMark,
-    DeadLettered, DetachedActivityClosed, Epoch, EventBuffered, HistoryRecord, OriginSeen, Position, RowFact,
-    Transition, WorkflowTaskDispatched, WorkflowTaskRetryScheduled, transition_key,
+    DeadLettered, DetachedActivityClosed, Epoch, EventBuffered, HistoryRecord, NextRun, OriginSeen, Position,
+    RequestAttached, RowFact, Transition, WorkflowTaskDispatched, WorkflowTaskRetryScheduled, transition_key,
 };
-pub use reply::{Answer, Rejected, Reply, TaskConfirmed, TaskVerdict, WorkflowStarted};
+pub use reply::{Answer, Rejected, Reply, RequestAccepted, TaskConfirmed, TaskVerdict, WorkflowStarted};
 pub use retry::RetryPolicy;
 pub use task::{ActivityTask, WorkflowTask};
 pub use trace::TraceContext;

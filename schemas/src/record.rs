@@ -43,6 +43,23 @@ impl HistoryRecord {
 }
 
 impl Transition {
+    /// The change of the run that this record begins after it closed another, if it does, on its own.
+    #[must_use]
+    pub fn of_next_run(&self) -> Option<Self> {
+        let next = self.next_run.as_ref()?;
+        Some(Self {
+            epoch: self.epoch.clone(),
+            source_offset: self.source_offset,
+            source_time_ms: self.source_time_ms,
+            workflow_id: self.workflow_id.clone(),
+            run_id: Some(next.run_id.clone()),
+            events: next.events.clone(),
+            history_digest: Some(next.history_digest.clone()),
+            rows: Vec::new(),
+            next_run: None,
+        })
+    }
+
     /// The record's key.
     #[must_use]
     pub fn key(&self) -> String {
@@ -97,6 +114,20 @@ pub struct Transition {
     /// Changes that are not events, in order; they follow the events.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rows: Vec<RowFact>,
+    /// The run that this change begins after it closed another, so that the id is never free in between (R1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_run: Option<NextRun>,
+}
+
+/// The run that follows one that its record closed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct NextRun {
+    /// The run.
+    pub run_id: RunId,
+    /// Its first events.
+    pub events: Vec<HistoryEvent>,
+    /// Hash over them.
+    pub history_digest: String,
 }
 
 /// How far the owner has come. Written now and then; only a valid one that was read back counts.
@@ -159,6 +190,8 @@ tagged_enum! {
         DeadLettered(DeadLettered),
         /// A forwarded command was taken (R9).
         OriginSeen(OriginSeen),
+        /// A start that met an open run was taken: its repeats start nothing either (R8).
+        RequestAttached(RequestAttached),
     }
 }
 
@@ -275,6 +308,13 @@ pub struct DeadLettered {
     pub code: String,
     /// For people.
     pub message: String,
+}
+
+/// A start that met an open run was taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RequestAttached {
+    /// The start's request id.
+    pub request_id: String,
 }
 
 /// A forwarded command was taken.

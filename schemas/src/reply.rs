@@ -22,6 +22,8 @@ tagged_enum! {
     pub enum Answer {
         /// To a `StartWorkflow`.
         WorkflowStarted(WorkflowStarted),
+        /// To a signal, a request to cancel, or a termination.
+        RequestAccepted(RequestAccepted),
         /// To a `ConfirmTask`.
         TaskConfirmed(TaskConfirmed),
         /// To anything that cannot be done.
@@ -33,6 +35,20 @@ tagged_enum! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkflowStarted {
     /// Its run.
+    pub run_id: RunId,
+    /// Whether this request started it; false if it met a run that was there.
+    #[serde(default = "yes")]
+    pub started: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The request is part of the run's history, once, however often it came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RequestAccepted {
+    /// The run.
     pub run_id: RunId,
 }
 

@@ -21,6 +21,7 @@ use clap::{ArgMatches, Args, FromArgMatches as _, Subcommand};
 
 pub(crate) use file::ConfigFile;
 pub(crate) use kafka::KafkaOptions;
+pub(crate) use kind::duration;
 
 use crate::cli::Cli;
 use crate::error::CliError;

@@ -46,6 +46,20 @@ pub(crate) fn event_line(attributes: &EventAttributes, activities: &dyn Activity
         }
         E::WorkflowExecutionCompleted(e) => format!("result {}", short(e.result.as_ref())),
         E::WorkflowExecutionFailed(e) => one_line(&failure_line(&e.failure), PAYLOAD_SHOWN),
+        E::WorkflowExecutionCanceled(e) => format!("details {}", short(e.details.as_ref())),
+        E::WorkflowExecutionTerminated(e) => {
+            let reason = e.reason.as_deref().unwrap_or("no reason given");
+            format!("{}{}", one_line(reason, PAYLOAD_SHOWN), by(e.identity.as_deref().unwrap_or_default()))
+        }
+        E::WorkflowExecutionTimedOut(_) => String::new(),
+        E::WorkflowExecutionSignaled(e) => {
+            let by = by(e.identity.as_deref().unwrap_or_default());
+            format!("{}, input {}{by}", name(&e.signal_name), short(e.input.as_ref()))
+        }
+        E::WorkflowExecutionCancelRequested(e) => {
+            let cause = e.cause.as_deref().unwrap_or("no reason given");
+            format!("{}{}", one_line(cause, PAYLOAD_SHOWN), by(e.identity.as_deref().unwrap_or_default()))
+        }
         E::WorkflowTaskScheduled(e) => format!("on {}{}", name(&e.task_queue), attempt(e.attempt)),
         E::WorkflowTaskStarted(_) => String::new(),
         E::WorkflowTaskCompleted(e) => by(&e.worker.identity).trim_start_matches(", ").to_owned(),

@@ -36,6 +36,7 @@ pub(crate) fn failure_line(failure: &Failure) -> String {
         FailureInfo::Activity(activity) => {
             format!("activity {} ({:?}): {message}", clean(&activity.activity_type), activity.retry_state)
         }
+        FailureInfo::Canceled(_) | FailureInfo::Terminated(_) => message,
         FailureInfo::Server(server) => format!("{}: {message}", clean(&server.code)),
     }
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 use tidewright_schemas::api::{Problem, encode_segment, workflow_path};
-use tidewright_schemas::headers;
 use tidewright_schemas::topics::Topics;
+use tidewright_schemas::{WorkflowId, headers};
 
 use super::options::{RunOptions, ServerOptions};
 use crate::error::CliError;
@@ -106,9 +106,22 @@ impl Server {
 
     /// `POST …/workflows`. The body must hold a request id: it may be sent more than once.
     pub(crate) async fn start(&self, body: String, traceparent: Option<&str>) -> Result<String, CliError> {
-        let path = self.workflows_path();
+        self.post(&self.workflows_path(), body, traceparent).await
+    }
+
+    /// `POST …/workflows/signal-with-start`, with a request id.
+    pub(crate) async fn signal_with_start(&self, body: String, traceparent: Option<&str>) -> Result<String, CliError> {
+        self.post(&format!("{}/signal-with-start", self.workflows_path()), body, traceparent).await
+    }
+
+    /// `POST …/workflows/{id}/{verb}`. What is not harmless when it comes twice holds a request id.
+    pub(crate) async fn ask(&self, workflow_id: &WorkflowId, verb: &str, body: String) -> Result<String, CliError> {
+        self.post(&format!("{}/{verb}", workflow_path(&self.namespace, workflow_id)), body, None).await
+    }
+
+    async fn post(&self, path: &str, body: String, traceparent: Option<&str>) -> Result<String, CliError> {
         self.patiently(|| {
-            let request = self.request(Method::POST, &path, Duration::ZERO);
+            let request = self.request(Method::POST, path, Duration::ZERO);
             let request = request.header("content-type", "application/json").body(body.clone());
             match traceparent {
                 Some(traceparent) => request.header(headers::TRACEPARENT, traceparent),

@@ -1,5 +1,6 @@
 //! `tidewright workflow …`: asks a node over HTTP. Spellings are those of Temporal's command line.
 
+mod control;
 mod describe;
 mod events;
 mod failure;
@@ -29,6 +30,14 @@ pub(crate) enum WorkflowCommand {
     Start(start::StartOptions),
     /// Start a workflow, wait for its end and print its result
     Execute(start::StartOptions),
+    /// Tell a workflow something
+    Signal(control::SignalOptions),
+    /// Signal a workflow, and start it if no run is open
+    SignalWithStart(start::SignalWithStartOptions),
+    /// Ask a workflow to end: its code is told, cleans up and decides how it ends
+    Cancel(control::CancelOptions),
+    /// End a workflow at once, without asking its code
+    Terminate(control::TerminateOptions),
     /// Wait for a workflow's end and print its result
     ///
     /// The result goes to stdout as JSON. A workflow that failed is shown on stderr, and the exit code is 1.
@@ -46,6 +55,10 @@ impl WorkflowCommand {
     pub(crate) fn output(&self) -> Output {
         match self {
             Self::Start(options) | Self::Execute(options) => options.server.output,
+            Self::Signal(options) => options.server.output,
+            Self::SignalWithStart(options) => options.start.server.output,
+            Self::Cancel(options) => options.server.output,
+            Self::Terminate(options) => options.server.output,
             Self::Result(options) => options.server.output,
             Self::Describe(options) => options.server.output,
             Self::Show(options) => options.server.output,
@@ -58,6 +71,10 @@ pub(crate) async fn run(command: WorkflowCommand) -> Result<ExitCode, CliError> 
     match command {
         WorkflowCommand::Start(options) => start::run(options).await,
         WorkflowCommand::Execute(options) => start::execute(options).await,
+        WorkflowCommand::Signal(options) => control::signal(options).await,
+        WorkflowCommand::SignalWithStart(options) => start::signal_with_start(options).await,
+        WorkflowCommand::Cancel(options) => control::cancel(options).await,
+        WorkflowCommand::Terminate(options) => control::terminate(options).await,
         WorkflowCommand::Result(options) => result::run(options).await,
         WorkflowCommand::Describe(options) => describe::run(options).await,
         WorkflowCommand::Show(options) => show::run(options).await,

@@ -72,7 +72,13 @@ fn show(run: &RunOptions, outcome: &WorkflowOutcome) -> Result<ExitCode, CliErro
         let nothing = Payload::null();
         print(&format!("{}\n", payload_text(outcome.result.as_ref().unwrap_or(&nothing))))?;
     } else {
-        say(&format!("workflow {} failed (run {})", run.workflow_id, clean(outcome.run_id.as_str())));
+        let ended = match outcome.status {
+            WorkflowStatus::Canceled => "was cancelled",
+            WorkflowStatus::Terminated => "was terminated",
+            WorkflowStatus::TimedOut => "timed out",
+            _ => "failed",
+        };
+        say(&format!("workflow {} {ended} (run {})", run.workflow_id, clean(outcome.run_id.as_str())));
         if let Some(failure) = &outcome.failure {
             say(&failure_text(failure));
         }

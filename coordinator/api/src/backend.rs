@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tidewright_runtime::{Engine, PartitionStatus, PartitionView, ReadError, Route, StartError};
+use tidewright_runtime::{Engine, PartitionStatus, PartitionView, ReadError, RequestError, Route};
 use tidewright_schemas::api::{HistoryPage, WorkflowDescription, WorkflowOutcome, WorkflowSummary};
-use tidewright_schemas::{Answer, EventId, RunId, StartWorkflow, WorkflowId};
+use tidewright_schemas::{Answer, Command, EventId, RunId, WorkflowId};
 
 /// Runs with the keys that order them.
 pub(crate) type Keyed = Vec<(Vec<u8>, WorkflowSummary)>;
@@ -32,7 +32,12 @@ pub(crate) trait Backend: Send + Sync + 'static {
     /// Tries a stopped partition of this node again; false if it has not stopped.
     fn retry(&self, partition: u32) -> bool;
     async fn commands_end(&self, partition: u32) -> Option<u64>;
-    async fn start(&self, start: StartWorkflow, traceparent: Option<String>) -> Result<Answer, StartError>;
+    async fn request(
+        &self,
+        workflow_id: &WorkflowId,
+        command: Command,
+        traceparent: Option<String>,
+    ) -> Result<Answer, RequestError>;
 }
 
 /// Reads of a partition that this node owns.
@@ -103,8 +108,13 @@ impl Backend for Engine {
         self.commands_end(partition).await
     }
 
-    async fn start(&self, start: StartWorkflow, traceparent: Option<String>) -> Result<Answer, StartError> {
-        self.start_workflow(start, traceparent).await
+    async fn request(
+        &self,
+        workflow_id: &WorkflowId,
+        command: Command,
+        traceparent: Option<String>,
+    ) -> Result<Answer, RequestError> {
+        self.request(workflow_id, command, traceparent).await
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod backend;
 mod connections;
+mod control;
 mod describe;
 mod list;
 mod list_partition;

@@ -4,7 +4,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use tidewright_runtime::{ReadError, StartError};
+use tidewright_runtime::{ReadError, RequestError};
 use tidewright_schemas::api::Problem;
 use tidewright_schemas::{Rejected, RunId, WorkflowId};
 
@@ -154,11 +154,11 @@ impl From<ReadError> for Failed {
     }
 }
 
-impl From<StartError> for Failed {
-    fn from(error: StartError) -> Self {
+impl From<RequestError> for Failed {
+    fn from(error: RequestError) -> Self {
         let status = match &error {
-            StartError::Timeout => StatusCode::GATEWAY_TIMEOUT,
-            StartError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            RequestError::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            RequestError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, error.code(), error.to_string()).passing()
     }
@@ -167,7 +167,8 @@ impl From<StartError> for Failed {
 impl From<Rejected> for Failed {
     fn from(rejected: Rejected) -> Self {
         let status = match rejected.code.as_str() {
-            "TW0202" | "TW0203" => StatusCode::CONFLICT,
+            "TW0206" => StatusCode::NOT_FOUND,
+            "TW0202" | "TW0203" | "TW0207" => StatusCode::CONFLICT,
             "TW0204" => StatusCode::PAYLOAD_TOO_LARGE,
             _ => StatusCode::BAD_REQUEST,
         };

@@ -15,7 +15,7 @@ use crate::backend::Backend;
 use crate::pages::error_page;
 use crate::problem::Failed;
 use crate::proxy::Proxy;
-use crate::{describe, list, list_partition, metrics_page, observe, partitions, probes, start};
+use crate::{control, describe, list, list_partition, metrics_page, observe, partitions, probes, start};
 
 /// What handlers share.
 pub(crate) struct Api {
@@ -50,6 +50,10 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
     let of_workflow = |rest: &str| format!("{WORKFLOWS}/{{workflow_id}}{rest}");
     Router::new()
         .route(WORKFLOWS, post(start::start).get(list::list))
+        .route(&format!("{WORKFLOWS}/signal-with-start"), post(start::signal_with_start))
+        .route(&of_workflow("/signal"), post(control::signal))
+        .route(&of_workflow("/cancel"), post(control::cancel))
+        .route(&of_workflow("/terminate"), post(control::terminate))
         .route(&of_workflow(""), get(describe::describe))
         .route(&of_workflow("/history"), get(describe::history))
         .route(&of_workflow("/result"), get(describe::result))

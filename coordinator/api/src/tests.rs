@@ -8,16 +8,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use tidewright_runtime::{PartitionState, PartitionStatus, ReadError, StartError};
+use tidewright_runtime::{PartitionState, PartitionStatus, ReadError, RequestError};
 use tidewright_schemas::api::{
     HistoryPage, Problem, WorkflowDescription, WorkflowList, WorkflowOutcome, WorkflowStatus, WorkflowSummary,
 };
 use tidewright_schemas::topics::partition_of;
-use tidewright_schemas::{Answer, EventId, Rejected, RunId, StartWorkflow, WorkflowId, WorkflowStarted};
+use tidewright_schemas::{Answer, Command, EventId, Rejected, RequestAccepted, RunId, WorkflowId, WorkflowStarted};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::backend::{Backend, Keyed, Partition, Place};
 use crate::server::ApiServer;
+
+mod asking;
 
 const PARTITIONS: u32 = 3;
 
@@ -46,6 +48,11 @@ impl Partition for FakePartition {
             pending_activities: Vec::new(),
             pending_timers: Vec::new(),
             buffered_events: 0,
+            signal_count: 0,
+            cancel_requested: false,
+            delayed_until_ms: None,
+            times_out_ms: None,
+            memo: BTreeMap::new(),
         }))
     }
 
@@ -95,7 +102,7 @@ struct FakeNode {
     elsewhere: Mutex<BTreeMap<u32, String>>,
     is_ready: bool,
     stopped: Mutex<BTreeSet<u32>>,
-    started: Mutex<Vec<(StartWorkflow, Option<String>)>>,
+    asked: Mutex<Vec<(Command, Option<String>)>>,
 }
 
 impl FakeNode {
@@ -143,18 +150,38 @@ impl Backend for FakeNode {
     fn places(&self) -> Vec<(u32, Place)> {
         (0..PARTITIONS).map(|number| (number, self.partition(number))).collect()
     }
-    async fn start(&self, start: StartWorkflow, traceparent: Option<String>) -> Result<Answer, StartError> {
+    async fn request(
+        &self,
+        _workflow_id: &WorkflowId,
+        command: Command,
+        traceparent: Option<String>,
+    ) -> Result<Answer, RequestError> {
         let rejected = |code: &str| Rejected {
             code: code.to_owned(),
             message: "no".to_owned(),
             run_id: Some(RunId::from_text("r0")),
         };
-        let answer = match start.workflow_type.as_str() {
-            "Timeout" => return Err(StartError::Timeout),
-            code if code.starts_with("TW") => rejected(code).into(),
-            _ => WorkflowStarted { run_id: RunId::from_text("r1") }.into(),
+        let run_id = RunId::from_text("r1");
+        let word = match &command {
+            Command::StartWorkflow(start) => start.workflow_type.clone(),
+            Command::SignalWithStartWorkflow(both) => both.signal.signal_name.clone(),
+            Command::SignalWorkflow(signal) => signal.signal_name.clone(),
+            Command::RequestCancelWorkflow(cancel) => cancel.reason.clone().unwrap_or_default(),
+            Command::TerminateWorkflow(terminate) => terminate.reason.clone().unwrap_or_default(),
+            other => panic!("nobody asks for {other:?}"),
         };
-        self.started.lock().unwrap().push((start, traceparent));
+        let answer = match word.as_str() {
+            "Timeout" => return Err(RequestError::Timeout),
+            code if code.starts_with("TW") => rejected(code).into(),
+            "existing" => WorkflowStarted { run_id, started: false }.into(),
+            _ => match &command {
+                Command::StartWorkflow(_) | Command::SignalWithStartWorkflow(_) => {
+                    WorkflowStarted { run_id, started: true }.into()
+                }
+                _ => RequestAccepted { run_id }.into(),
+            },
+        };
+        self.asked.lock().unwrap().push((command, traceparent));
         Ok(answer)
     }
 }
@@ -199,9 +226,13 @@ impl Served {
         problem
     }
 
-    async fn post(&self, body: impl Into<reqwest::Body>, content_type: &str) -> (StatusCode, Value) {
-        let url = format!("{}/api/v1/namespaces/default/workflows", self.url);
-        let request = reqwest::Client::new().post(url).header("content-type", content_type).body(body);
+    async fn post(&self, body: &str, content_type: &str) -> (StatusCode, Value) {
+        self.post_to("", body, content_type).await
+    }
+
+    async fn post_to(&self, below: &str, body: &str, content_type: &str) -> (StatusCode, Value) {
+        let url = format!("{}/api/v1/namespaces/default/workflows{below}", self.url);
+        let request = reqwest::Client::new().post(url).header("content-type", content_type).body(body.to_owned());
         let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let response = request.header("traceparent", traceparent).send().await.unwrap();
         (response.status(), response.json().await.unwrap())
@@ -326,41 +357,6 @@ async fn a_filter_that_hardly_matches_is_looked_for_in_bounded_steps() {
     node.here.insert(1, Arc::new(partition));
     let node = Served::start(node).await;
     assert_eq!(pages(&node, "status=Failed").await, (vec![0], 3));
-}
-
-#[tokio::test]
-async fn a_start_is_answered_with_its_run_and_keeps_its_trace() {
-    let node = Served::start(FakeNode::default()).await;
-    let body =
-        r#"{"type":"StartWorkflow","workflow_type":"T","workflow_id":"a b","task_queue":"q","input":{"z":1.50}}"#;
-    let (status, answer) = node.post(body, "application/json; charset=utf-8").await;
-    assert_eq!((status, answer), (StatusCode::CREATED, json!({"workflow_id": "a b", "run_id": "r1"})));
-    let (start, traceparent) = node.node.started.lock().unwrap().pop().unwrap();
-    assert_eq!(start.input.unwrap().json_text().unwrap(), r#"{"z":1.50}"#);
-    assert_eq!(traceparent.as_deref(), Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
-}
-
-#[tokio::test]
-async fn a_start_that_is_not_done_says_why() {
-    let node = Served::start(FakeNode::default()).await;
-    let start = |kind: &str| format!(r#"{{"workflow_type":"{kind}","workflow_id":"w","task_queue":"q"}}"#);
-    let json = "application/json";
-    let cases = [
-        (start("TW0201"), json, 400, "TW0201"),
-        (start("TW0202"), json, 409, "TW0202"),
-        (start("TW0203"), json, 409, "TW0203"),
-        (start("TW0204"), json, 413, "TW0204"),
-        (start("Timeout"), json, 504, "TW0507"),
-        ("{".to_owned(), json, 400, "TW0605"),
-        ("{}".to_owned(), json, 400, "TW0605"),
-        (start("T"), "text/plain", 415, "TW0607"),
-        (" ".repeat(4 * 1024 * 1024), json, 413, "TW0606"),
-    ];
-    for (body, content_type, status, code) in cases {
-        let (answered, problem) = node.post(body, content_type).await;
-        assert_eq!((answered.as_u16(), &problem["code"]), (status, &json!(code)));
-        assert_eq!(problem["run_id"] == json!("r0"), code.starts_with("TW02"), "{code}");
-    }
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What a decision yields.
 
-use tidewright_schemas::{Epoch, HistoryEvent, RowFact, RunId, Transition, WorkflowId};
+use tidewright_schemas::{Epoch, HistoryEvent, NextRun, RowFact, RunId, Transition, WorkflowId};
 
 use crate::Context;
 
@@ -17,13 +17,15 @@ pub struct Change {
     pub history_digest: Option<String>,
     /// Other changes, in order; they follow the events.
     pub rows: Vec<RowFact>,
+    /// The run that follows the one that this change closes.
+    pub next_run: Option<NextRun>,
 }
 
 impl Change {
     /// A change of rows that no run has.
     #[must_use]
     pub fn of_rows(workflow_id: WorkflowId, rows: Vec<RowFact>) -> Self {
-        Self { workflow_id, run_id: None, events: Vec::new(), history_digest: None, rows }
+        Self { workflow_id, run_id: None, events: Vec::new(), history_digest: None, rows, next_run: None }
     }
 
     /// The change as a record.
@@ -38,6 +40,7 @@ impl Change {
             events: self.events,
             history_digest: self.history_digest,
             rows: self.rows,
+            next_run: self.next_run,
         }
     }
 }

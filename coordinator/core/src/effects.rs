@@ -37,6 +37,14 @@ pub enum Effect {
 /// The effects of a change, in order.
 #[must_use]
 pub fn effects(change: &Transition) -> Vec<Effect> {
+    let mut effects = effects_of_run(change);
+    if let Some(next) = change.of_next_run() {
+        effects.extend(effects_of_run(&next));
+    }
+    effects
+}
+
+fn effects_of_run(change: &Transition) -> Vec<Effect> {
     let workflow_id = &change.workflow_id;
     let of_run = |task: Option<(TaskKind, EventId, u32)>| {
         let (kind, scheduled_event_id, attempt) = task?;
@@ -47,12 +55,7 @@ pub fn effects(change: &Transition) -> Vec<Effect> {
         })
     };
     let mut effects = Vec::new();
-    let closes = change.events.iter().any(|event| {
-        matches!(
-            event.attributes,
-            EventAttributes::WorkflowExecutionCompleted(_) | EventAttributes::WorkflowExecutionFailed(_)
-        )
-    });
+    let closes = change.events.iter().any(|event| event.attributes.closes_as().is_some());
     let last = change.events.last().map(|event| event.event_id);
     for event in &change.events {
         effects.extend(of_run(match &event.attributes {
@@ -85,7 +88,8 @@ pub fn effects(change: &Transition) -> Vec<Effect> {
             | RowFact::ActivityStarted(_)
             | RowFact::ActivityRetryScheduled(_)
             | RowFact::DetachedActivityClosed(_)
-            | RowFact::OriginSeen(_) => None,
+            | RowFact::OriginSeen(_)
+            | RowFact::RequestAttached(_) => None,
         });
     }
     effects

@@ -1,10 +1,15 @@
 //! Reads for the API: what a partition's committed state says of its workflows (R17).
 
+use std::collections::BTreeMap;
+
 use tidewright_schemas::api::{
     HistoryPage, PendingActivity, PendingActivityState, PendingTimer, PendingWorkflowTask, WorkflowDescription,
     WorkflowOutcome, WorkflowStatus, WorkflowSummary,
 };
-use tidewright_schemas::{EventAttributes, EventId, HistoryEvent, RunId, WorkflowId};
+use tidewright_schemas::{
+    CanceledFailure, EventAttributes, EventId, Failure, HistoryEvent, Payload, RunId, TerminatedFailure, TimeoutType,
+    WorkflowId,
+};
 
 use crate::rows::{Rows, RowsError};
 use crate::state::keys;
@@ -80,8 +85,28 @@ pub fn describe<R: Rows>(rows: &R, id: &WorkflowId, run_id: &RunId) -> Result<Op
             })
             .collect(),
         buffered_events: run.buffered_count(),
+        signal_count: run.signal_count,
+        cancel_requested: run.cancel_requested,
+        delayed_until_ms: match run.workflow_task {
+            WorkflowTaskState::Delayed { due_ms } => Some(due_ms),
+            _ => None,
+        },
+        times_out_ms: run.times_out_ms,
+        memo: memo(&state, id, run_id)?,
         summary: summary(id, run_id, run),
     }))
+}
+
+fn memo<R: Rows>(
+    state: &State<'_, R>,
+    id: &WorkflowId,
+    run_id: &RunId,
+) -> Result<BTreeMap<String, Payload>, RowsError> {
+    let first = state.events(id, run_id, 1, 1, usize::MAX)?.pop();
+    Ok(match first.map(|event| event.attributes) {
+        Some(EventAttributes::WorkflowExecutionStarted(started)) => started.memo,
+        _ => BTreeMap::new(),
+    })
 }
 
 fn summary(id: &WorkflowId, run_id: &RunId, run: RunRow) -> WorkflowSummary {
@@ -99,7 +124,7 @@ fn summary(id: &WorkflowId, run_id: &RunId, run: RunRow) -> WorkflowSummary {
 
 fn pending_workflow_task(run: &RunRow) -> Option<PendingWorkflowTask> {
     match &run.workflow_task {
-        WorkflowTaskState::Idle => None,
+        WorkflowTaskState::Idle | WorkflowTaskState::Delayed { .. } => None,
         WorkflowTaskState::Out { attempt, time_ms, last_failure, .. } => Some(PendingWorkflowTask {
             attempt: *attempt,
             backing_off: false,
@@ -157,11 +182,34 @@ pub fn outcome<R: Rows>(rows: &R, id: &WorkflowId, run_id: &RunId) -> Result<Opt
         let last = state.events(id, run_id, run.next_event_id - 1, 1, usize::MAX)?.pop();
         match last.map(|event| event.attributes) {
             Some(EventAttributes::WorkflowExecutionCompleted(completed)) => outcome.result = completed.result,
-            Some(EventAttributes::WorkflowExecutionFailed(failed)) => outcome.failure = Some(failed.failure),
-            _ => {}
+            Some(attributes) => outcome.failure = failure_of_close(attributes),
+            None => {}
         }
     }
     Ok(Some(outcome))
+}
+
+/// Why a run that did not complete ended.
+fn failure_of_close(closing: EventAttributes) -> Option<Failure> {
+    match closing {
+        EventAttributes::WorkflowExecutionFailed(failed) => Some(failed.failure),
+        EventAttributes::WorkflowExecutionCanceled(canceled) => {
+            let info = CanceledFailure { details: canceled.details };
+            Some(Failure::of("the workflow was cancelled", info.into()))
+        }
+        EventAttributes::WorkflowExecutionTerminated(terminated) => {
+            let message = match terminated.reason {
+                Some(reason) => format!("the workflow was terminated: {reason}"),
+                None => "the workflow was terminated".to_owned(),
+            };
+            let identity = terminated.identity.unwrap_or_default();
+            Some(Failure::of(message, TerminatedFailure { identity }.into()))
+        }
+        EventAttributes::WorkflowExecutionTimedOut(_) => {
+            Some(Failure::timeout(TimeoutType::StartToClose, "the workflow ran into its timeout"))
+        }
+        _ => None,
+    }
 }
 
 /// Runs, newest first, from a key that an earlier page returned. The keys of several partitions merge bytewise.

@@ -19,16 +19,8 @@ use tidewright_schemas::{
 };
 
 fn start(workflow_id: &WorkflowId, reply_to: ReplyTo) -> Command {
-    Command::StartWorkflow(StartWorkflow {
-        workflow_type: "T".to_owned(),
-        workflow_id: workflow_id.clone(),
-        task_queue: "q".to_owned(),
-        input: None,
-        request_id: None,
-        workflow_id_reuse_policy: None,
-        identity: None,
-        reply_to: Some(reply_to),
-    })
+    let start = StartWorkflow::new("T", workflow_id.clone(), "q");
+    StartWorkflow { reply_to: Some(reply_to), ..start }.into()
 }
 
 async fn namespace_topics() -> Topics {
@@ -62,10 +54,11 @@ async fn engine(topics: &Topics, deaf: usize) -> Seen {
                     continue;
                 }
                 let reply_to = command.reply_to().unwrap();
+                let run_id = RunId::from_text(request_id);
                 let reply = Reply {
                     correlation_id: reply_to.correlation_id.clone(),
                     workflow_id: start.workflow_id.clone(),
-                    answer: Answer::WorkflowStarted(WorkflowStarted { run_id: RunId::from_text(request_id) }),
+                    answer: Answer::WorkflowStarted(WorkflowStarted { run_id, started: true }),
                 };
                 let partition = u32::try_from(reply_to.partition).unwrap();
                 let record = Record::to(&replies).partition(partition).value(serde_json::to_vec(&reply).unwrap());

@@ -212,12 +212,9 @@ impl<S: Store> Owner<S> {
             let key = transition_key(&change.workflow_id, superseded.source_offset, &superseded.epoch);
             batch.superseded.push(HistoryEntry { key, value: None });
         }
-        if let (Some(run), Some(run_id)) = (applied.changed_run, &change.run_id) {
-            if run.close_time_ms.is_some() {
-                batch.closed.push((change.workflow_id.clone(), run_id.clone()));
-            }
-            batch.report.runs.push(run);
-        }
+        let closed = applied.changed_runs.iter().filter(|run| run.close_time_ms.is_some());
+        batch.closed.extend(closed.map(|run| (change.workflow_id.clone(), run.run_id.clone())));
+        batch.report.runs.extend(applied.changed_runs);
         if let Some(new_traces) = self.identity.new_traces {
             let sender = request.traceparent.as_deref();
             batch.report.traced.extend(traced::trace(&overlay, &request.command, sender, &change, new_traces)?);

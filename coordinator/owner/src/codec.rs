@@ -85,7 +85,14 @@ fn token_text(command: &Command) -> Option<&str> {
         Command::CompleteActivity(c) => Some(&c.token),
         Command::FailActivity(c) => Some(&c.token),
         Command::ConfirmTask(c) => Some(&c.token),
-        Command::StartWorkflow(_) | Command::FireTimer(_) | Command::EffectFailed(_) | Command::TaskLost(_) => None,
+        Command::StartWorkflow(_)
+        | Command::SignalWorkflow(_)
+        | Command::SignalWithStartWorkflow(_)
+        | Command::RequestCancelWorkflow(_)
+        | Command::TerminateWorkflow(_)
+        | Command::FireTimer(_)
+        | Command::EffectFailed(_)
+        | Command::TaskLost(_) => None,
     }
 }
 

@@ -86,7 +86,7 @@ impl Report {
                 }
                 RowFact::Answered(answered) => match &answered.answer {
                     Answer::Rejected(rejected) => &rejected.code,
-                    Answer::WorkflowStarted(_) | Answer::TaskConfirmed(_) => continue,
+                    Answer::WorkflowStarted(_) | Answer::RequestAccepted(_) | Answer::TaskConfirmed(_) => continue,
                 },
                 _ => continue,
             };
@@ -122,6 +122,7 @@ mod tests {
             events: Vec::new(),
             history_digest: None,
             rows: vec![RowFact::DeadLettered(dead)],
+            next_run: None,
         };
         let mut report = Report::default();
         report.changed("StartWorkflow", &change);

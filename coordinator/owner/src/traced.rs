@@ -3,9 +3,8 @@
 //! Everything follows from the command's headers, its record and committed state, so nothing is remembered for traces.
 
 use tidewright_core::{Rows, RowsError, read};
-use tidewright_schemas::{
-    Command, EventAttributes, EventId, RowFact, RunId, TimerTarget, TraceContext, Transition, WorkflowId,
-};
+use tidewright_schemas::api::WorkflowStatus;
+use tidewright_schemas::{Command, EventAttributes, EventId, RowFact, RunId, TraceContext, Transition, WorkflowId};
 
 /// A command that changed a run whose trace is recorded.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,9 +92,8 @@ pub(crate) fn trace<R: Rows>(
         });
     }
     let waited_for = match command {
-        Command::FireTimer(fired) if fired.target != TimerTarget::WorkflowTaskRetry => {
-            Some(context.at_event(run_id, fired.event_id))
-        }
+        // What is a run's own, such as its timeout, has no event to link to.
+        Command::FireTimer(fired) if fired.event_id > 0 => Some(context.at_event(run_id, fired.event_id)),
         _ => None,
     };
     Ok(Some(TracedCommand {
@@ -112,10 +110,10 @@ pub(crate) fn trace<R: Rows>(
 
 /// If the change closes its run: why it failed, or nothing if it did not.
 fn closing(change: &Transition) -> Option<Option<String>> {
-    change.events.iter().find_map(|event| match &event.attributes {
-        EventAttributes::WorkflowExecutionCompleted(_) => Some(None),
-        EventAttributes::WorkflowExecutionFailed(failed) => Some(Some(failed.failure.message.clone())),
-        _ => None,
+    change.events.iter().find_map(|event| match (&event.attributes, event.attributes.closes_as()?) {
+        (_, WorkflowStatus::Completed) => Some(None),
+        (EventAttributes::WorkflowExecutionFailed(failed), _) => Some(Some(failed.failure.message.clone())),
+        (_, status) => Some(Some(status.as_str().to_owned())),
     })
 }
 

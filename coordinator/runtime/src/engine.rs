@@ -8,18 +8,18 @@ use tidewright_log::{
     Admin, CallError, Caller, CallerOptions, GroupConsumer, GroupOptions, Producer, TopicKind, TopicSpec,
 };
 use tidewright_schemas::topics::{Topics, partition_of};
-use tidewright_schemas::{Answer, ClusterRecord, NamespaceRecord, NodeRecord, StartWorkflow, WorkflowId, headers};
+use tidewright_schemas::{Answer, ClusterRecord, Command, NamespaceRecord, NodeRecord, WorkflowId, headers};
 use tokio::sync::watch;
 
 use crate::config::EngineConfig;
-use crate::error::{EngineError, StartError};
+use crate::error::{EngineError, RequestError};
 use crate::node::{Namespace, Node};
 use crate::status::{PartitionState, PartitionStatus};
 use crate::supervisor::Supervisor;
 use crate::view::PartitionView;
 
-/// How long a start waits for its answer.
-const START_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a request waits for its answer.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(30);
 /// Partitions of the replies topic when it is created.
 const REPLY_PARTITIONS: u32 = 4;
 
@@ -196,20 +196,20 @@ impl Engine {
         }
     }
 
-    /// Starts a workflow and waits until its owner has committed it. A missing request id is made up, so that a
-    /// repeated command starts nothing twice.
-    pub async fn start_workflow(
+    /// Asks something of a workflow and waits until its owner has committed the answer. The command may be sent more than
+    /// once: its request id makes repeats one.
+    pub async fn request(
         &self,
-        start: StartWorkflow,
+        workflow_id: &WorkflowId,
+        command: Command,
         traceparent: Option<String>,
-    ) -> Result<Answer, StartError> {
-        let workflow_id = start.workflow_id.clone();
+    ) -> Result<Answer, RequestError> {
         let headers =
             traceparent.map(|value| (headers::TRACEPARENT.to_owned(), value.into_bytes())).into_iter().collect();
-        let build = |reply_to| StartWorkflow { reply_to: Some(reply_to), ..start }.into();
-        self.inner.caller.call(&workflow_id, headers, START_PATIENCE, build).await.map_err(|error| match error {
-            CallError::Timeout { .. } => StartError::Timeout,
-            error => StartError::Unavailable(error.to_string()),
+        let build = |reply_to| command.answered_to(reply_to);
+        self.inner.caller.call(workflow_id, headers, REQUEST_PATIENCE, build).await.map_err(|error| match error {
+            CallError::Timeout { .. } => RequestError::Timeout,
+            error => RequestError::Unavailable(error.to_string()),
         })
     }
 }

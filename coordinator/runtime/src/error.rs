@@ -86,20 +86,20 @@ pub enum ReadError {
     Store(String),
 }
 
-/// Why a start is not answered.
+/// Why a request is not answered.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum StartError {
-    /// No answer in time: it may have started. The same request id gives the same answer.
+pub enum RequestError {
+    /// No answer in time: it may have been carried out. The same request id gives the same answer.
     #[error(
-        "no owner answered in time; the workflow may have started. Repeat the start with the same request_id: it starts nothing twice"
+        "no owner answered in time; the request may have been carried out. Repeat it with the same request_id: it happens once"
     )]
     Timeout,
     /// The command could not be sent.
-    #[error("the start could not be sent: {0}")]
+    #[error("the request could not be sent: {0}")]
     Unavailable(String),
 }
 
-impl StartError {
+impl RequestError {
     /// Stable code; see `docs/errors/`.
     #[must_use]
     pub fn code(&self) -> &'static str {

@@ -24,6 +24,6 @@ mod view;
 
 pub use config::EngineConfig;
 pub use engine::{Engine, Route};
-pub use error::{EngineError, ReadError, StartError};
+pub use error::{EngineError, ReadError, RequestError};
 pub use status::{PartitionState, PartitionStatus};
 pub use view::PartitionView;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tidewright_owner::{Destination, Forwarding, LogRecord, Outbound, forward_stray};
 use tidewright_schemas::{
     Answer, Command, EffectFailed, EffectFailure, FireTimer, Payload, ReplyTo, RunId, StartWorkflow, TaskId, TaskKind,
-    TaskLost, TimerTarget, WorkflowId, headers,
+    TaskLost, TimerTarget, WorkflowId, WorkflowIdConflictPolicy, headers,
 };
 
 use crate::dice::Dice;
@@ -17,6 +17,14 @@ use crate::world::{COMMANDS_TOPIC, World};
 
 /// How long an answer is waited for.
 const PATIENCE_MS: u64 = 700;
+/// What starts say about open runs; most say nothing.
+const CONFLICT_POLICIES: [Option<WorkflowIdConflictPolicy>; 10] = {
+    let mut policies = [None; 10];
+    policies[0] = Some(WorkflowIdConflictPolicy::Fail);
+    policies[1] = Some(WorkflowIdConflictPolicy::UseExisting);
+    policies[2] = Some(WorkflowIdConflictPolicy::TerminateExisting);
+    policies
+};
 /// How many garbage records at most.
 const GARBAGE_MAX: usize = 30;
 
@@ -62,15 +70,14 @@ impl Request {
         let id = format!("w{}", dice.below(plan.requests * 2));
         let request_id = dice.chance(600).then(|| format!("request-{}", dice.below(number + 1)));
         let (in_header, wants_answer) = (dice.chance(200), dice.chance(700));
+        let id = id.parse().unwrap_or_else(|_| unreachable_id());
         let start = StartWorkflow {
-            workflow_type: "Simulated".to_owned(),
-            workflow_id: id.parse().unwrap_or_else(|_| unreachable_id()),
-            task_queue: MAIN_QUEUE.to_owned(),
             input: Payload::new(&program).ok(),
             request_id: if in_header { None } else { request_id.clone() },
-            workflow_id_reuse_policy: None,
-            identity: None,
-            reply_to: None,
+            workflow_id_conflict_policy: dice.pick(&CONFLICT_POLICIES).copied().flatten(),
+            workflow_run_timeout_ms: dice.chance(100).then(|| dice.within(500, 20_000)),
+            start_delay_ms: dice.chance(100).then(|| dice.within(0, 3_000)),
+            ..StartWorkflow::new("Simulated", id, MAIN_QUEUE)
         };
         let event_id = if in_header { request_id } else { None };
         Self { start, event_id, wants_answer, asked: BTreeSet::new(), asked_ms: None, answers: Vec::new() }
@@ -88,6 +95,9 @@ impl World {
         if self.goes_wrong(self.plan.faults.garbage) && self.client.garbage < GARBAGE_MAX {
             self.client.garbage += 1;
             return self.send_garbage();
+        }
+        if self.dice.chance(500) {
+            self.signaller_step()?;
         }
         let at = self.dice.below(self.client.requests.len());
         self.hear(at)?;

@@ -73,6 +73,13 @@ impl World {
                 "{workflow_id} {run_id} reads otherwise than it was written"
             );
             self.stats.workflows += 1;
+            self.stats.cut_short += u64::from(matches!(
+                events.last().and_then(|event| event.attributes.closes_as()),
+                Some(WorkflowStatus::Terminated | WorkflowStatus::TimedOut)
+            ));
+            let signals =
+                events.iter().filter(|e| matches!(e.attributes, EventAttributes::WorkflowExecutionSignaled(_)));
+            self.stats.signals += signals.count() as u64;
         }
         Ok(())
     }
@@ -157,6 +164,9 @@ fn check_history(
             }
             _ => {}
         }
+    }
+    if run.ended_from_outside {
+        return Ok(());
     }
     let reference = run.program().and_then(crate::program::Step::reference);
     ensure!(

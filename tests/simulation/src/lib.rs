@@ -22,6 +22,7 @@ mod plan;
 mod program;
 mod run;
 mod schedule;
+mod signaller;
 mod tenure;
 mod truth;
 mod violation;

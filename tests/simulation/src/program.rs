@@ -34,6 +34,10 @@ pub(crate) enum Step {
         wait_ms: u64,
         body: Box<Step>,
     },
+    /// Waits for a signal, which brings this value.
+    Signal {
+        value: u64,
+    },
     /// The workflow fails here.
     Fail,
 }
@@ -158,6 +162,7 @@ impl Step {
                 0..=5 => Self::Timer { wait_ms: dice.within(0, 1_500) },
                 6..=7 => Self::Detached(Activity::generate(dice)),
                 8 => Self::Fail,
+                10..=13 => Self::Signal { value: dice.within(1, 1_000) },
                 9 => Self::Sequence(Vec::new()),
                 _ => Self::Activity(Activity::generate(dice)),
             };
@@ -177,7 +182,25 @@ impl Step {
         1 + match self {
             Self::Sequence(children) | Self::Parallel(children) => children.iter().map(Self::size).sum(),
             Self::Guarded { body, .. } => body.size(),
-            Self::Activity(_) | Self::Detached(_) | Self::Timer { .. } | Self::Fail => 0,
+            Self::Activity(_) | Self::Detached(_) | Self::Timer { .. } | Self::Signal { .. } | Self::Fail => 0,
+        }
+    }
+
+    /// The signals that it waits for at some time: their names and values.
+    pub(crate) fn signals(&self, at: usize) -> Vec<(String, u64)> {
+        match self {
+            Self::Signal { value } => vec![(format!("s{at}"), *value)],
+            Self::Sequence(children) | Self::Parallel(children) => {
+                let mut next = at + 1;
+                let mut signals = Vec::new();
+                for child in children {
+                    signals.extend(child.signals(next));
+                    next += child.size();
+                }
+                signals
+            }
+            Self::Guarded { body, .. } => body.signals(at + 1),
+            Self::Activity(_) | Self::Detached(_) | Self::Timer { .. } | Self::Fail => Vec::new(),
         }
     }
 
@@ -186,6 +209,7 @@ impl Step {
         match self {
             Self::Activity(activity) => Some(activity.result()),
             Self::Detached(_) | Self::Timer { .. } => Some(DONE),
+            Self::Signal { value } => Some(*value),
             Self::Sequence(children) => children.iter().try_fold(7, |sum, child| Some(mix(sum, child.reference()?))),
             Self::Parallel(children) => children.iter().try_fold(11, |sum, child| Some(sum + child.reference()?)),
             Self::Guarded { body, .. } => body.reference(),

@@ -32,6 +32,9 @@ pub(crate) struct Run {
     expected: VecDeque<Decision>,
     pub(crate) last_event_id: EventId,
     pub(crate) closed: Option<Option<u64>>,
+    cancel_requested: bool,
+    /// Terminated or timed out: then it need not have come to the end of its program.
+    pub(crate) ended_from_outside: bool,
 }
 
 /// The program fails at this point.
@@ -68,7 +71,8 @@ impl Run {
             | EventAttributes::TimerStarted(_)
             | EventAttributes::TimerCanceled(_)
             | EventAttributes::WorkflowExecutionCompleted(_)
-            | EventAttributes::WorkflowExecutionFailed(_) => self.decided(event)?,
+            | EventAttributes::WorkflowExecutionFailed(_)
+            | EventAttributes::WorkflowExecutionCanceled(_) => self.decided(event)?,
             EventAttributes::ActivityTaskCompleted(done) => {
                 let value = done.result.as_ref().and_then(|result| result.read::<u64>().ok());
                 let value = value.ok_or_else(|| BadHistory(format!("event {} has no result", event.event_id)))?;
@@ -86,6 +90,21 @@ impl Run {
             }
             EventAttributes::TimerFired(timer) => {
                 self.leaves.insert(timer.timer_id.clone(), Leaf::Done(Step::done()));
+            }
+            EventAttributes::WorkflowExecutionSignaled(signal) => {
+                let value = signal.input.as_ref().and_then(|input| input.read::<u64>().ok()).unwrap_or_default();
+                if self.leaves.insert(signal.signal_name.clone(), Leaf::Done(value)).is_some() {
+                    return Err(BadHistory(format!("signal {} is heard twice", signal.signal_name)));
+                }
+            }
+            EventAttributes::WorkflowExecutionCancelRequested(_) => {
+                if std::mem::replace(&mut self.cancel_requested, true) {
+                    return Err(BadHistory("a second request to cancel is heard".to_owned()));
+                }
+            }
+            EventAttributes::WorkflowExecutionTerminated(_) | EventAttributes::WorkflowExecutionTimedOut(_) => {
+                self.expected.clear();
+                self.ended_from_outside = true;
             }
         }
         Ok(())
@@ -154,6 +173,10 @@ impl Run {
                 Ok(Some(Step::done()))
             }
             Step::Timer { wait_ms } => Ok(self.timer(at, *wait_ms, decisions)),
+            Step::Signal { .. } => Ok(match self.leaves.get(&format!("s{at}")) {
+                Some(Leaf::Done(value)) => Some(*value),
+                _ => None,
+            }),
             Step::Fail => Err(Failed),
             Step::Sequence(children) => {
                 let (mut next, mut sum) = (at + 1, 7);

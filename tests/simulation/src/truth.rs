@@ -105,6 +105,12 @@ impl Truth {
         Ok(())
     }
 
+    /// Every run that the record changes, on its own.
+    fn remember(&mut self, change: &Transition) -> Checked {
+        self.remember_run(change)?;
+        change.of_next_run().map_or(Ok(()), |next| self.remember_run(&next))
+    }
+
     fn transition(&mut self, offset: u64, change: &Transition) -> Checked {
         let source = change.source_offset;
         let covered = self.position.as_ref().is_some_and(|(position, _)| source < position.applied_offset);
@@ -159,7 +165,7 @@ impl Truth {
         Ok(())
     }
 
-    fn remember(&mut self, change: &Transition) -> Checked {
+    fn remember_run(&mut self, change: &Transition) -> Checked {
         for fact in &change.rows {
             match fact {
                 RowFact::Answered(answered) => {

@@ -28,6 +28,10 @@ pub(crate) const COMMANDS_TOPIC: &str = "tidewright.default.commands";
 pub struct Stats {
     /// Workflows that ran to their end.
     pub workflows: u64,
+    /// Those that were terminated or timed out.
+    pub cut_short: u64,
+    /// Signals that workflows heard.
+    pub signals: u64,
     /// Commands in the logs.
     pub commands: u64,
     /// Processes that were killed.
@@ -47,8 +51,11 @@ pub struct Stats {
 impl Stats {
     /// Adds another seed's.
     pub fn add(&mut self, other: &Self) {
-        let Self { workflows, commands, kills, claims, zombie_records, compacted, losses, steps } = other;
+        let Self { workflows, cut_short, signals, commands, kills, claims, zombie_records, compacted, losses, steps } =
+            other;
         self.workflows += workflows;
+        self.cut_short += cut_short;
+        self.signals += signals;
         self.commands += commands;
         self.kills += kills;
         self.claims += claims;

@@ -1,7 +1,7 @@
 //! What can go wrong, by operation.
 
 use tidewright_log::CallError;
-use tidewright_schemas::api::Problem;
+use tidewright_schemas::api::{Problem, WorkflowStatus};
 use tidewright_schemas::{Failure, PayloadError, RunId, WorkflowId, WorkflowIdError};
 
 /// Why a workflow was not started.
@@ -43,6 +43,42 @@ pub enum StartError {
     UnexpectedAnswer(String),
 }
 
+/// Why a workflow was not signalled, cancelled or terminated.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// There is no such workflow or run.
+    #[error("{message} (TW0206)")]
+    NotFound {
+        /// What the engine said.
+        message: String,
+    },
+    /// The run has ended.
+    #[error("{message} (TW0207)")]
+    Closed {
+        /// What the engine said.
+        message: String,
+    },
+    /// The engine refuses it.
+    #[error("{message} ({code})")]
+    Rejected {
+        /// Stable code.
+        code: String,
+        /// Why, and what to do.
+        message: String,
+    },
+    /// The input cannot be sent.
+    #[error("the signal's input cannot be sent: {0}")]
+    Input(#[from] PayloadError),
+    /// There was no answer. The request may have been carried out: a signal is heard once if it is repeated under the same
+    /// request id.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The answer is one that this version does not know.
+    #[error("the engine answered with {0}, which this version does not understand")]
+    UnexpectedAnswer(String),
+}
+
 /// Why a run could not be looked at.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -72,7 +108,7 @@ pub enum QueryError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResultError {
-    /// The workflow failed.
+    /// The workflow ended otherwise than with a result.
     #[error(transparent)]
     Failed(#[from] WorkflowFailed),
     /// The result is not what the caller expects.
@@ -88,14 +124,16 @@ pub enum ResultError {
     Query(#[from] QueryError),
 }
 
-/// A workflow failed.
+/// A workflow failed, was cancelled, terminated, or timed out: [`failure`](Self::failure) tells which.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("workflow {workflow_id} failed: {} ({})", .failure.message, .failure.error_type())]
+#[error("workflow {workflow_id} ended as {}: {} ({})", .status.as_str(), .failure.message, .failure.error_type())]
 pub struct WorkflowFailed {
     /// Which workflow.
     pub workflow_id: WorkflowId,
     /// Which run.
     pub run_id: RunId,
+    /// How it ended.
+    pub status: WorkflowStatus,
     /// Why.
     pub failure: Box<Failure>,
 }

@@ -85,11 +85,11 @@ impl<O: DeserializeOwned> WorkflowHandle<O> {
     /// Waits for the run's result, however long it takes. To give up earlier, drop it or put a timeout around it.
     pub async fn result(&self) -> Result<O, ResultError> {
         let outcome = self.outcome().await?;
-        if outcome.status == WorkflowStatus::Failed {
-            let missing = || Failure::server("", "the run failed and its failure is not known", false);
+        if outcome.status != WorkflowStatus::Completed {
+            let missing = || Failure::server("", "the run did not complete, and why is not known", false);
             let failure = Box::new(outcome.failure.unwrap_or_else(missing));
-            let (workflow_id, run_id) = (self.workflow_id.clone(), outcome.run_id);
-            return Err(WorkflowFailed { workflow_id, run_id, failure }.into());
+            let (workflow_id, run_id, status) = (self.workflow_id.clone(), outcome.run_id, outcome.status);
+            return Err(WorkflowFailed { workflow_id, run_id, status, failure }.into());
         }
         let result = outcome.result.unwrap_or_else(Payload::null);
         result.read().map_err(|source| ResultError::Unreadable { workflow_id: self.workflow_id.clone(), source })

@@ -8,6 +8,7 @@
 
 mod client;
 mod config;
+mod control;
 mod definition;
 mod error;
 mod handle;
@@ -17,8 +18,9 @@ mod start;
 
 pub use client::Client;
 pub use config::{ClientConfig, ConfigError};
+pub use control::{SignalCall, SignalDef};
 pub use definition::{WorkflowNamed, WorkflowType};
-pub use error::{QueryError, ResultError, StartError, WorkflowFailed};
+pub use error::{QueryError, RequestError, ResultError, StartError, WorkflowFailed};
 pub use handle::WorkflowHandle;
 pub use history::{HistoryError, HistoryPages, HistoryRange};
 pub use start::StartCall;

@@ -1,15 +1,20 @@
 //! The start of a workflow.
 
+use std::collections::BTreeMap;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::time::Duration;
 
+use serde::Serialize;
 use tidewright_schemas::{
-    Answer, Payload, PayloadError, Rejected, StartWorkflow, WorkflowId, WorkflowIdReusePolicy, headers,
+    Answer, Command, Payload, PayloadError, Rejected, Signal, SignalWithStartWorkflow, StartWorkflow, WorkflowId,
+    WorkflowIdConflictPolicy, WorkflowIdReusePolicy, headers,
 };
 use uuid::Uuid;
 
 use crate::client::Client;
+use crate::control::SignalDef;
 use crate::error::StartError;
 use crate::handle::WorkflowHandle;
 
@@ -22,9 +27,25 @@ pub struct StartCall<O> {
     task_queue: Option<String>,
     input: Result<Payload, PayloadError>,
     request_id: Option<String>,
-    reuse: Option<WorkflowIdReusePolicy>,
+    options: Options,
+    signal: Option<(String, Result<Payload, PayloadError>)>,
     traceparent: Option<String>,
     output: PhantomData<fn() -> O>,
+}
+
+/// What a start may say beyond what every start needs.
+#[derive(Default)]
+struct Options {
+    reuse: Option<WorkflowIdReusePolicy>,
+    conflict: Option<WorkflowIdConflictPolicy>,
+    execution_timeout: Option<Duration>,
+    run_timeout: Option<Duration>,
+    start_delay: Option<Duration>,
+    memo: BTreeMap<String, Payload>,
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl<O> StartCall<O> {
@@ -37,7 +58,8 @@ impl<O> StartCall<O> {
             task_queue,
             input,
             request_id: None,
-            reuse: None,
+            options: Options::default(),
+            signal: None,
             traceparent: None,
             output: PhantomData,
         }
@@ -63,7 +85,45 @@ impl<O> StartCall<O> {
 
     /// Whether the id of a closed workflow may be used again.
     pub fn id_reuse_policy(mut self, policy: WorkflowIdReusePolicy) -> Self {
-        self.reuse = Some(policy);
+        self.options.reuse = Some(policy);
+        self
+    }
+
+    /// What happens if a run of the id is open. Default: the start fails; a signal-with-start takes the open run.
+    pub fn id_conflict_policy(mut self, policy: WorkflowIdConflictPolicy) -> Self {
+        self.options.conflict = Some(policy);
+        self
+    }
+
+    /// Limit for the workflow with all its runs.
+    pub fn execution_timeout(mut self, timeout: Duration) -> Self {
+        self.options.execution_timeout = Some(timeout);
+        self
+    }
+
+    /// Limit for one run.
+    pub fn run_timeout(mut self, timeout: Duration) -> Self {
+        self.options.run_timeout = Some(timeout);
+        self
+    }
+
+    /// How long the first workflow task waits. A signal-with-start ends the wait, an ordinary signal does not.
+    pub fn start_delay(mut self, delay: Duration) -> Self {
+        self.options.start_delay = Some(delay);
+        self
+    }
+
+    /// Adds a note for people. Left out if it cannot be serialised.
+    pub fn memo(mut self, key: impl Into<String>, value: &impl Serialize) -> Self {
+        if let Ok(value) = Payload::new(value) {
+            self.options.memo.insert(key.into(), value);
+        }
+        self
+    }
+
+    /// Signals the workflow, too: the open run if there is one, else the one that is started. One request, atomically.
+    pub fn with_signal<T: Serialize>(mut self, signal: SignalDef<T>, input: &T) -> Self {
+        self.signal = Some((signal.name().to_owned(), Payload::new(input)));
         self
     }
 
@@ -75,19 +135,29 @@ impl<O> StartCall<O> {
 
     async fn send(self) -> Result<WorkflowHandle<O>, StartError> {
         let workflow_id = WorkflowId::new(self.workflow_id.unwrap_or_else(|| Uuid::new_v4().to_string()))?;
+        let task_queue = self.task_queue.ok_or(StartError::NoTaskQueue)?;
         let start = StartWorkflow {
-            workflow_type: self.workflow_type,
-            workflow_id: workflow_id.clone(),
-            task_queue: self.task_queue.ok_or(StartError::NoTaskQueue)?,
             input: Some(self.input?),
             request_id: Some(self.request_id.unwrap_or_else(|| Uuid::new_v4().to_string())),
-            workflow_id_reuse_policy: self.reuse,
+            workflow_id_reuse_policy: self.options.reuse,
+            workflow_id_conflict_policy: self.options.conflict,
+            workflow_execution_timeout_ms: self.options.execution_timeout.map(millis),
+            workflow_run_timeout_ms: self.options.run_timeout.map(millis),
+            start_delay_ms: self.options.start_delay.map(millis),
+            memo: self.options.memo,
             identity: Some(self.client.config().identity.clone()),
-            reply_to: None,
+            ..StartWorkflow::new(self.workflow_type, workflow_id.clone(), task_queue)
+        };
+        let command: Command = match self.signal {
+            None => start.into(),
+            Some((signal_name, input)) => {
+                let signal = Signal { signal_name, input: Some(input?), header: BTreeMap::new() };
+                SignalWithStartWorkflow { start, signal }.into()
+            }
         };
         let trace = self.traceparent.map(|value| (headers::TRACEPARENT.to_owned(), value.into_bytes()));
         let patience = self.client.config().request_timeout;
-        let build = |reply_to| StartWorkflow { reply_to: Some(reply_to), ..start }.into();
+        let build = |reply_to| command.answered_to(reply_to);
         let caller = self.client.caller().await?;
         match caller.call(&workflow_id, trace.into_iter().collect(), patience, build).await? {
             Answer::WorkflowStarted(started) => Ok(self.client.handle(workflow_id, Some(started.run_id))),

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use futures_core::FusedFuture;
 use tidewright_schemas::{Failure, Payload, RetryPolicy, RunId, WorkflowId};
 
+use crate::outside::{PendingCancel, PendingSignal};
 use crate::state::State;
 use crate::wake::RunWaker;
 
@@ -98,6 +99,28 @@ impl RunContext {
     pub fn start_timer(&self, start_to_fire_timeout_ms: u64) -> PendingTimer {
         let sequence = self.asked().start_timer(start_to_fire_timeout_ms);
         PendingTimer { waiting: Some((Arc::clone(&self.shared), sequence)) }
+    }
+
+    /// Waits for a signal; those of one name are taken in the order in which they came.
+    pub fn receive_signal(&self, name: impl Into<String>) -> PendingSignal {
+        PendingSignal::new(Arc::clone(&self.shared), name.into())
+    }
+
+    /// Takes a signal that has come already.
+    #[must_use]
+    pub fn try_receive_signal(&self, name: &str) -> Option<Option<Payload>> {
+        self.asked().told.take(name)
+    }
+
+    /// Whether somebody has asked the run to end.
+    #[must_use]
+    pub fn is_cancel_requested(&self) -> bool {
+        self.shared.state().told.is_cancel_requested()
+    }
+
+    /// Waits until somebody asks the run to end.
+    pub fn cancel_requested(&self) -> PendingCancel {
+        PendingCancel::new(Arc::clone(&self.shared))
     }
 
     /// Fills `bytes` with randomness that is the same on every replay. Not for secrets: it derives from the run's id.

@@ -18,6 +18,7 @@ enum Mark {
     Cancel { id: String },
     Complete,
     Fail,
+    CancelRun,
 }
 
 impl Mark {
@@ -30,6 +31,7 @@ impl Mark {
             Decision::CancelTimer(d) => Self::Cancel { id: d.timer_id.clone() },
             Decision::CompleteWorkflow(_) => Self::Complete,
             Decision::FailWorkflow(_) => Self::Fail,
+            Decision::CancelWorkflow(_) => Self::CancelRun,
         }
     }
 
@@ -43,6 +45,7 @@ impl Mark {
             EventAttributes::TimerCanceled(e) => Self::Cancel { id: e.timer_id.clone() },
             EventAttributes::WorkflowExecutionCompleted(_) => Self::Complete,
             EventAttributes::WorkflowExecutionFailed(_) => Self::Fail,
+            EventAttributes::WorkflowExecutionCanceled(_) => Self::CancelRun,
             _ => return None,
         })
     }
@@ -56,6 +59,7 @@ impl fmt::Display for Mark {
             Self::Cancel { id } => write!(f, "the cancellation of timer {id}"),
             Self::Complete => f.write_str("the workflow's completion"),
             Self::Fail => f.write_str("the workflow's failure"),
+            Self::CancelRun => f.write_str("the workflow's end as cancelled"),
         }
     }
 }

@@ -13,12 +13,15 @@
 mod context;
 mod error;
 mod expected;
+mod outside;
 mod panics;
 mod run;
 mod state;
+mod told;
 mod wake;
 
 pub use context::{ActivityRequest, PendingActivity, PendingTimer, RunContext, RunInfo};
 pub use error::ReplayError;
+pub use outside::{PendingCancel, PendingSignal};
 pub use panics::{Panic, catch};
 pub use run::{Run, WorkflowFuture, WorkflowStart};

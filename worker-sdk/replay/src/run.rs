@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use tidewright_schemas::{
-    ActivityFailure, CompleteWorkflow, Decision, EventAttributes, EventId, FailWorkflow, Failure, FailureInfo,
-    HistoryEvent, Payload, RetryState,
+    ActivityFailure, CancelWorkflow, CompleteWorkflow, Decision, EventAttributes, EventId, FailWorkflow, Failure,
+    FailureInfo, HistoryEvent, Payload, RetryState,
 };
 
 use crate::context::Shared;
@@ -116,8 +116,13 @@ impl Run {
             EventAttributes::TimerStarted(_)
             | EventAttributes::TimerCanceled(_)
             | EventAttributes::WorkflowExecutionCompleted(_)
-            | EventAttributes::WorkflowExecutionFailed(_) => self.expected.check(event),
+            | EventAttributes::WorkflowExecutionFailed(_)
+            | EventAttributes::WorkflowExecutionCanceled(_) => self.expected.check(event),
+            // The run's end from outside: its code is not asked, so nothing that it decided is expected any more.
+            EventAttributes::WorkflowExecutionTerminated(_) | EventAttributes::WorkflowExecutionTimedOut(_) => Ok(()),
             EventAttributes::WorkflowExecutionStarted(_)
+            | EventAttributes::WorkflowExecutionSignaled(_)
+            | EventAttributes::WorkflowExecutionCancelRequested(_)
             | EventAttributes::ActivityTaskStarted(_)
             | EventAttributes::ActivityTaskCompleted(_)
             | EventAttributes::ActivityTaskFailed(_)
@@ -215,6 +220,14 @@ impl Run {
                 let waker = self.shared.state().fire_timer(&fired.timer_id);
                 wake(waker);
             }
+            EventAttributes::WorkflowExecutionSignaled(signal) => {
+                let wakers = self.shared.state().told.signal(signal.signal_name, signal.input);
+                wake(wakers);
+            }
+            EventAttributes::WorkflowExecutionCancelRequested(_) => {
+                let wakers = self.shared.state().told.request_cancel();
+                wake(wakers);
+            }
             _ => return Ok(()),
         }
         self.poll()
@@ -267,7 +280,16 @@ impl Run {
     fn close(&mut self, outcome: Result<Option<Payload>, Box<Failure>>) -> Result<(), ReplayError> {
         match outcome {
             Ok(result) => self.shared.state().close(CompleteWorkflow { result }),
-            Err(failure) => self.shared.state().close(FailWorkflow { failure: (*failure).shortened() }),
+            Err(failure) => {
+                let mut state = self.shared.state();
+                match failure.info {
+                    // A workflow that says it was cancelled is, if somebody has asked for it.
+                    FailureInfo::Canceled(canceled) if state.told.is_cancel_requested() => {
+                        state.close(CancelWorkflow { details: canceled.details });
+                    }
+                    _ => state.close(FailWorkflow { failure: (*failure).shortened() }),
+                }
+            }
         }
         let future = self.future.take();
         catch(|| drop(future)).map_err(ReplayError::Panicked)
@@ -306,8 +328,6 @@ impl Scheduled {
     }
 }
 
-fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
-    }
+fn wake(wakers: impl IntoIterator<Item = Waker>) {
+    wakers.into_iter().for_each(Waker::wake);
 }

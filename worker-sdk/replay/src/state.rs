@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use tidewright_schemas::{CancelTimer, Decision, Failure, Payload, ScheduleActivity, StartTimer};
 
 use crate::ActivityRequest;
+use crate::told::Told;
 
 /// How an activity ended.
 pub(crate) type ActivityOutcome = Result<Option<Payload>, Box<Failure>>;
@@ -36,6 +37,7 @@ pub(crate) struct State {
     decisions: Vec<Decision>,
     activities: BTreeMap<u64, Slot<ActivityOutcome>>,
     timers: BTreeMap<u64, Slot<()>>,
+    pub(crate) told: Told,
     random: ChaCha12Rng,
     closed: bool,
 }
@@ -50,6 +52,7 @@ impl State {
             decisions: Vec::new(),
             activities: BTreeMap::new(),
             timers: BTreeMap::new(),
+            told: Told::default(),
             random: ChaCha12Rng::from_seed(seed),
             closed: false,
         }
@@ -134,6 +137,7 @@ impl State {
     pub(crate) fn waits(&self) -> bool {
         self.activities.values().any(|slot| slot.outcome.is_none())
             || self.timers.values().any(|slot| slot.outcome.is_none())
+            || self.told.is_awaited()
     }
 
     /// The last decision; nothing that the code's destructors ask for afterwards counts.

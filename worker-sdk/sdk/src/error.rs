@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tidewright_schemas::limits::PAYLOAD_BYTES_MAX;
-use tidewright_schemas::{ApplicationFailure, Failure, FailureInfo, Payload, RetryState, TimeoutType};
+use tidewright_schemas::{ApplicationFailure, CanceledFailure, Failure, FailureInfo, Payload, RetryState, TimeoutType};
 
 /// What an activity returns.
 pub type ActivityResult<T> = Result<T, ActivityError>;
@@ -88,6 +88,15 @@ impl WorkflowError {
     #[must_use]
     pub fn new(error_type: impl Into<String>, message: impl fmt::Display) -> Self {
         Self { failure: application(error_type.into(), message.to_string(), false) }
+    }
+
+    /// The workflow ends as cancelled, if somebody has asked it to end; else as failed.
+    #[must_use]
+    pub fn canceled() -> Self {
+        let info = FailureInfo::Canceled(CanceledFailure::default());
+        Self {
+            failure: Box::new(Failure { source: SOURCE.to_owned(), ..Failure::of("the workflow was cancelled", info) }),
+        }
     }
 
     /// Adds something for code to read. Left out if it cannot be serialised or is too large.
@@ -220,9 +229,12 @@ pub(crate) fn application(error_type: String, message: String, non_retryable: bo
 }
 
 fn set_details(failure: &mut Failure, details: &(impl Serialize + ?Sized)) {
-    if let FailureInfo::Application(ApplicationFailure { details: slot, .. }) = &mut failure.info {
-        *slot = Payload::new(details).ok().filter(|payload| payload.size() <= PAYLOAD_BYTES_MAX);
-    }
+    let slot = match &mut failure.info {
+        FailureInfo::Application(ApplicationFailure { details, .. }) => details,
+        FailureInfo::Canceled(CanceledFailure { details }) => details,
+        _ => return,
+    };
+    *slot = Payload::new(details).ok().filter(|payload| payload.size() <= PAYLOAD_BYTES_MAX);
 }
 
 /// An error with its sources as a failure with its causes. The SDK's own failure passes through whole.

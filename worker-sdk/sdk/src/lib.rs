@@ -49,6 +49,7 @@ mod convert;
 mod definition;
 mod error;
 mod options;
+mod outside;
 pub mod prelude;
 mod registry;
 #[cfg(feature = "opentelemetry")]
@@ -64,10 +65,11 @@ pub use definition::{
 pub use error::{ActivityError, ActivityFailed, ActivityResult, WorkflowError, WorkflowResult};
 pub use futures::{join, select_biased as select, try_join};
 pub use options::{ActivityOptions, Durations, RetryPolicy};
+pub use outside::{Canceled, Receive};
 pub use registry::ActivitySet;
 pub use tidewright_client::{
-    Client, ClientConfig, ConfigError, QueryError, ResultError, StartCall, StartError, WorkflowFailed, WorkflowHandle,
-    WorkflowNamed, WorkflowType,
+    Client, ClientConfig, ConfigError, QueryError, RequestError, ResultError, SignalCall, SignalDef, StartCall,
+    StartError, WorkflowFailed, WorkflowHandle, WorkflowNamed, WorkflowType,
 };
 pub use tidewright_macros::{activities, workflow};
 pub use worker::{Worker, WorkerError, WorkerOptions};

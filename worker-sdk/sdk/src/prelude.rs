@@ -2,6 +2,6 @@
 
 pub use crate::{
     Activities, ActivityContext, ActivityDef, ActivityError, ActivityFailed, ActivityOptions, ActivityResult,
-    ActivitySet, Client, ClientConfig, Durations, RetryPolicy, Worker, WorkerOptions, WorkflowContext, WorkflowDef,
-    WorkflowError, WorkflowNamed, WorkflowResult, activities, join, select, try_join, workflow,
+    ActivitySet, Client, ClientConfig, Durations, RetryPolicy, SignalDef, Worker, WorkerOptions, WorkflowContext,
+    WorkflowDef, WorkflowError, WorkflowNamed, WorkflowResult, activities, join, select, try_join, workflow,
 };

@@ -34,6 +34,10 @@ impl WorkflowContext {
         Self { run }
     }
 
+    pub(crate) fn run(&self) -> &RunContext {
+        &self.run
+    }
+
     /// Calls an activity. Nothing happens until the call is awaited (or [detached](ActivityCall::detach)).
     #[must_use = "an activity call does nothing unless awaited or detached"]
     pub fn activity<A, I: Serialize, O, T>(

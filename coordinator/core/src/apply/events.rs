@@ -1,7 +1,7 @@
 //! Applies history events.
 
 use tidewright_schemas::api::WorkflowStatus;
-use tidewright_schemas::{EventAttributes, HistoryEvent, Transition};
+use tidewright_schemas::{EventAttributes, HistoryEvent, Transition, WorkflowExecutionStarted};
 
 use super::{ApplyError, Applying, activity, close, workflow_task};
 use crate::rows::{Rows, RowsError};
@@ -22,7 +22,13 @@ pub(super) fn new_run(change: &Transition) -> Option<RunRow> {
         history_bytes: 0,
         history_digest: String::new(),
         traceparent: started.traceparent.clone(),
-        workflow_task: WorkflowTaskState::Idle,
+        workflow_task: match started.first_workflow_task_backoff_ms {
+            Some(delay_ms) => WorkflowTaskState::Delayed { due_ms: first.event_time_ms.saturating_add(delay_ms) },
+            None => WorkflowTaskState::Idle,
+        },
+        times_out_ms: times_out_ms(first.event_time_ms, started),
+        signal_count: 0,
+        cancel_requested: false,
         accepted_started_event_id: 0,
         completion_id: None,
         buffered: (0, 0),
@@ -32,6 +38,14 @@ pub(super) fn new_run(change: &Transition) -> Option<RunRow> {
     })
 }
 
+/// When the run times out: its own limit begins with its first workflow task, its workflow's with the first run.
+fn times_out_ms(start_time_ms: u64, started: &WorkflowExecutionStarted) -> Option<u64> {
+    let begins_ms = start_time_ms.saturating_add(started.first_workflow_task_backoff_ms.unwrap_or(0));
+    let of_run = started.workflow_run_timeout_ms.map(|timeout| begins_ms.saturating_add(timeout));
+    let of_workflow = started.workflow_execution_expiration_time_ms;
+    of_run.into_iter().chain(of_workflow).min()
+}
+
 pub(super) fn apply<R: Rows>(applying: &mut Applying<'_, R>, event: &HistoryEvent) -> Result<(), ApplyError> {
     let json = serde_json::to_string(event)
         .map_err(|e| RowsError::Corrupt { key: format!("event {}", event.event_id), problem: e.to_string() })?;
@@ -39,6 +53,9 @@ pub(super) fn apply<R: Rows>(applying: &mut Applying<'_, R>, event: &HistoryEven
     applying.run.next_event_id = event.event_id + 1;
     applying.run.history_bytes += json.len() as u64;
     applying.run.time_ms = applying.run.time_ms.max(event.event_time_ms);
+    if matches!(event.attributes, EventAttributes::WorkflowExecutionSignaled(_)) {
+        applying.run.signal_count += 1;
+    }
     change_state(applying, event)
 }
 
@@ -48,12 +65,30 @@ pub(super) fn change_state<R: Rows>(applying: &mut Applying<'_, R>, event: &Hist
     match &event.attributes {
         EventAttributes::WorkflowExecutionStarted(started) => {
             if let Some(request_id) = &started.request_id {
-                applying.writer.remember_request(request_id)?;
+                applying.writer.remember_request(request_id, true)?;
             }
             Ok(())
         }
         EventAttributes::WorkflowExecutionCompleted(_) => close::close(applying, WorkflowStatus::Completed, event),
         EventAttributes::WorkflowExecutionFailed(_) => close::close(applying, WorkflowStatus::Failed, event),
+        EventAttributes::WorkflowExecutionCanceled(_) => close::close(applying, WorkflowStatus::Canceled, event),
+        EventAttributes::WorkflowExecutionTerminated(terminated) => {
+            if let Some(request_id) = &terminated.request_id {
+                applying.writer.accept_request(request_id);
+            }
+            close::close(applying, WorkflowStatus::Terminated, event)
+        }
+        EventAttributes::WorkflowExecutionTimedOut(_) => close::close(applying, WorkflowStatus::TimedOut, event),
+        EventAttributes::WorkflowExecutionSignaled(signaled) => {
+            if let Some(request_id) = &signaled.request_id {
+                applying.writer.accept_request(request_id);
+            }
+            Ok(())
+        }
+        EventAttributes::WorkflowExecutionCancelRequested(_) => {
+            applying.run.cancel_requested = true;
+            Ok(())
+        }
         EventAttributes::WorkflowTaskScheduled(_) => Ok(()),
         EventAttributes::WorkflowTaskStarted(started) => {
             workflow_task::started(applying, started.scheduled_event_id, event.event_time_ms);

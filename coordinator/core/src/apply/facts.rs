@@ -31,6 +31,10 @@ pub(super) fn apply<R: Rows>(applying: &mut Applying<'_, R>, fact: &RowFact) -> 
         RowFact::ActivityRetryScheduled(retry) => activity::retry_scheduled(applying, retry),
         RowFact::ActivityDispatched(task) => activity::dispatched(applying, task),
         RowFact::DetachedActivityClosed(closed) => activity::closed(applying, closed.scheduled_event_id),
+        RowFact::RequestAttached(attached) => {
+            applying.writer.remember_request(&attached.request_id, false)?;
+            Ok(())
+        }
         // What was said to others is no state; the origin is remembered by the caller, for it needs no run.
         RowFact::Answered(_) | RowFact::DeadLettered(_) | RowFact::OriginSeen(_) => Ok(()),
     }

@@ -45,13 +45,15 @@ pub enum ApplyError {
 pub struct Applied {
     /// Records of which nothing is needed once this one is committed: their keys are to be tombstoned (R2).
     pub superseded: Vec<SupersededRecord>,
-    /// The run, if it started or closed.
-    pub changed_run: Option<ChangedRun>,
+    /// Runs that started or closed, in order.
+    pub changed_runs: Vec<ChangedRun>,
 }
 
 /// A run that started or closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangedRun {
+    /// Which one.
+    pub run_id: RunId,
     /// Its type.
     pub workflow_type: String,
     /// Its task queue.
@@ -77,6 +79,16 @@ pub fn apply<R: Rows>(overlay: &mut Overlay<R>, change: &Transition) -> Result<A
             write::origin_seen(overlay, &change.workflow_id, &seen.origin);
         }
     }
+    let mut applied = apply_to_run(overlay, change)?;
+    if let Some(next) = change.of_next_run() {
+        let of_next = apply_to_run(overlay, &next)?;
+        applied.superseded.extend(of_next.superseded);
+        applied.changed_runs.extend(of_next.changed_runs);
+    }
+    Ok(applied)
+}
+
+fn apply_to_run<R: Rows>(overlay: &mut Overlay<R>, change: &Transition) -> Result<Applied, ApplyError> {
     let Some(run_id) = &change.run_id else { return Ok(Applied::default()) };
     let writer = RunWriter { overlay, workflow_id: change.workflow_id.clone(), run_id: run_id.clone() };
     let Some(mut applying) = Applying::begin(writer, change)? else { return Ok(Applied::default()) };
@@ -124,7 +136,7 @@ impl<'a, R: Rows> Applying<'a, R> {
         }
         let closes = self.before.as_ref().is_some_and(RunRow::is_open) && !self.run.is_open();
         if self.before.is_none() || closes {
-            self.applied.changed_run = Some(changed_run(&self.run));
+            self.applied.changed_runs.push(changed_run(&self.writer.run_id, &self.run));
         }
         if self.before.is_none() {
             self.writer.make_current()?;
@@ -145,8 +157,9 @@ impl<'a, R: Rows> Applying<'a, R> {
     }
 }
 
-fn changed_run(run: &RunRow) -> ChangedRun {
+fn changed_run(run_id: &RunId, run: &RunRow) -> ChangedRun {
     ChangedRun {
+        run_id: run_id.clone(),
         workflow_type: run.workflow_type.clone(),
         task_queue: run.task_queue.clone(),
         status: run.status,

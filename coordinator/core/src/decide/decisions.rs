@@ -7,8 +7,8 @@ use tidewright_schemas::limits::{
 };
 use tidewright_schemas::{
     ActivityTaskScheduled, CompleteWorkflowTask, Decision, EventAttributes, EventId, Payload, RunId, ScheduleActivity,
-    TimerCanceled, TimerStarted, WorkflowExecutionCompleted, WorkflowExecutionFailed, WorkflowId,
-    WorkflowTaskFailedCause,
+    TimerCanceled, TimerStarted, WorkflowExecutionCanceled, WorkflowExecutionCompleted, WorkflowExecutionFailed,
+    WorkflowId, WorkflowTaskFailedCause,
 };
 
 use super::draft::Draft;
@@ -72,7 +72,10 @@ pub(super) fn check<R: Rows>(
         );
         return Ok(Err(Refused { cause: WorkflowTaskFailedCause::CompletionTooLarge, problem }));
     }
-    let closes = matches!(decisions.last(), Some(Decision::CompleteWorkflow(_) | Decision::FailWorkflow(_)));
+    let closes = matches!(
+        decisions.last(),
+        Some(Decision::CompleteWorkflow(_) | Decision::FailWorkflow(_) | Decision::CancelWorkflow(_))
+    );
     Ok(Ok(Plan { closes, bytes, timers }))
 }
 
@@ -145,6 +148,10 @@ impl Open {
             Decision::CompleteWorkflow(complete) => {
                 must_be_last(last)?;
                 payload("result", complete.result.as_ref())
+            }
+            Decision::CancelWorkflow(cancel) => {
+                must_be_last(last)?;
+                payload("details", cancel.details.as_ref())
             }
             Decision::FailWorkflow(fail) => {
                 must_be_last(last)?;
@@ -236,6 +243,10 @@ impl Plan {
             Decision::CompleteWorkflow(complete) => {
                 let result = complete.result.clone();
                 draft.event(WorkflowExecutionCompleted { result, workflow_task_completed_event_id });
+            }
+            Decision::CancelWorkflow(cancel) => {
+                let details = cancel.details.clone();
+                draft.event(WorkflowExecutionCanceled { details, workflow_task_completed_event_id });
             }
             Decision::FailWorkflow(fail) => {
                 let failure = fit::texts(&fail.failure);

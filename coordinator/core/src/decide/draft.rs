@@ -4,13 +4,14 @@
 use sha2::{Digest as _, Sha256};
 use tidewright_schemas::limits::FLUSH_BYTES_MAX;
 use tidewright_schemas::{
-    BufferFlushed, EventAttributes, EventBuffered, EventId, HistoryEvent, RowFact, RunId, WorkflowId,
-    WorkflowTaskScheduled, WorkflowTaskStarted,
+    BufferFlushed, EventAttributes, EventBuffered, EventId, Failure, HistoryEvent, NextRun, RowFact, RunId,
+    WorkerIdentity, WorkflowId, WorkflowTaskFailed, WorkflowTaskFailedCause, WorkflowTaskScheduled,
+    WorkflowTaskStarted,
 };
 
 use super::fit;
 use crate::state::{RunRow, State, WorkflowTaskState};
-use crate::{Change, Context, Rows, RowsError};
+use crate::{Change, Context, Decided, Rows, RowsError};
 
 pub(crate) struct Draft {
     workflow_id: WorkflowId,
@@ -130,6 +131,29 @@ impl Draft {
         self.idle = true;
     }
 
+    /// The run ends: fails the workflow task that is out, so that history tells what became of it, and lets what was
+    /// buffered follow. `reserved` bytes are still to come.
+    pub(crate) fn close_tasks<R: Rows>(
+        &mut self,
+        state: &State<'_, R>,
+        run: &RunRow,
+        reserved: usize,
+    ) -> Result<(), RowsError> {
+        if let WorkflowTaskState::Out { scheduled_event_id, retried: false, .. } = run.workflow_task {
+            let failure = Failure::server("TW0306", "the run was ended while its workflow task was out", false);
+            self.event(WorkflowTaskFailed {
+                scheduled_event_id,
+                started_event_id: scheduled_event_id + 1,
+                cause: WorkflowTaskFailedCause::ForceCloseCommand,
+                failure,
+                worker: WorkerIdentity::default(),
+            });
+        }
+        self.task_ended();
+        self.flush(state, reserved)?;
+        Ok(())
+    }
+
     /// Turns buffered events into events, as many as fit the record beside what it holds and `reserved` bytes that are
     /// still to come (R7). Says whether there is something among them that the workflow waits for.
     pub(crate) fn flush<R: Rows>(&mut self, state: &State<'_, R>, reserved: usize) -> Result<bool, RowsError> {
@@ -183,6 +207,11 @@ impl Draft {
         self.buffering = true;
     }
 
+    /// The change, or nothing if nothing changes.
+    pub(crate) fn finish_or_nothing(self) -> Decided {
+        if self.events.is_empty() && self.rows.is_empty() { Decided::Nothing } else { self.finish().into() }
+    }
+
     pub(crate) fn finish(self) -> Change {
         let history_digest = (!self.events.is_empty()).then(|| shortened(self.hash));
         Change {
@@ -191,7 +220,21 @@ impl Draft {
             events: self.events,
             history_digest,
             rows: self.rows,
+            next_run: None,
         }
+    }
+}
+
+impl Change {
+    /// The change of a run that follows the one that this change closes (R1).
+    pub(crate) fn followed_by(mut self, next: Change) -> Self {
+        self.rows.extend(next.rows);
+        self.next_run = next.run_id.map(|run_id| NextRun {
+            run_id,
+            events: next.events,
+            history_digest: next.history_digest.unwrap_or_default(),
+        });
+        self
     }
 }
 

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 use tidewright_schemas::limits::{MESSAGE_BYTES_MAX, NAME_BYTES_MAX, PAYLOAD_BYTES_MAX};
-use tidewright_schemas::{Failure, FailureInfo, WorkerIdentity};
+use tidewright_schemas::{Failure, FailureInfo, TerminatedFailure, WorkerIdentity};
 
 /// Most bytes of events and rows in one record; the rest of a message is for its key, its numbers and Kafka's framing.
 pub(super) const RECORD_BYTES_MAX: usize = MESSAGE_BYTES_MAX - 512 * 1024;
@@ -47,6 +47,11 @@ pub(super) fn failure(failure: &Failure) -> Failure {
     fitted
 }
 
+/// A text for people, cut to what a failure's text may be.
+pub(super) fn text(text: &str) -> String {
+    Failure::of(text, FailureInfo::Terminated(TerminatedFailure::default())).shortened().message
+}
+
 pub(super) fn worker(worker: &WorkerIdentity) -> WorkerIdentity {
     let mut fitted = worker.clone();
     cut(&mut fitted.identity);
@@ -57,9 +62,12 @@ pub(super) fn worker(worker: &WorkerIdentity) -> WorkerIdentity {
 fn omit_details(failure: &mut Failure) {
     let mut next = Some(failure);
     while let Some(link) = next {
-        if let FailureInfo::Application(application) = &mut link.info
-            && application.details.take().is_some()
-        {
+        let details = match &mut link.info {
+            FailureInfo::Application(application) => application.details.take(),
+            FailureInfo::Canceled(canceled) => canceled.details.take(),
+            _ => None,
+        };
+        if details.is_some() {
             link.message.push_str(" (details omitted: too large)");
         }
         next = link.cause.as_deref_mut();
@@ -76,7 +84,8 @@ fn cut_names(failure: &mut Failure) {
             cut(&mut activity.identity);
         }
         FailureInfo::Server(server) => cut(&mut server.code),
-        FailureInfo::Timeout(_) => {}
+        FailureInfo::Terminated(terminated) => cut(&mut terminated.identity),
+        FailureInfo::Timeout(_) | FailureInfo::Canceled(_) => {}
     }
 }
 

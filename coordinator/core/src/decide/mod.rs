@@ -3,6 +3,7 @@
 mod activity;
 mod activity_retry;
 mod confirm;
+mod control;
 mod decisions;
 mod draft;
 mod fit;
@@ -76,6 +77,10 @@ fn dispatch<R: Rows>(state: &State<'_, R>, request: &Request, context: &Context)
     let token = request.token.as_ref().filter(|token| token.workflow_id == request.workflow_id);
     match (&request.command, token) {
         (Command::StartWorkflow(start), _) => start::start(state, request, start, context),
+        (Command::SignalWithStartWorkflow(both), _) => start::signal_with_start(state, request, both, context),
+        (Command::SignalWorkflow(c), _) => control::signal(state, request, c, context),
+        (Command::RequestCancelWorkflow(c), _) => control::request_cancel(state, request, c, context),
+        (Command::TerminateWorkflow(c), _) => control::terminate(state, request, c, context),
         (Command::CompleteWorkflowTask(c), Some(token)) => workflow_task::complete(state, token, c, context),
         (Command::FailWorkflowTask(c), Some(token)) => workflow_task::fail(state, token, c, context),
         (Command::RecordActivityStarted(c), Some(token)) => activity::record_started(state, token, c, context),

@@ -1,6 +1,9 @@
 //! `FireTimer`: something is due. It counts only if identity, generation and due time are those of a row (R20, R33).
 
-use tidewright_schemas::{FireTimer, TimeoutType, TimerFired, TimerTarget, WorkflowId};
+use tidewright_schemas::{
+    ActivityDispatched, FireTimer, RetryState, TimeoutType, TimerFired, TimerTarget, WorkflowExecutionTimedOut,
+    WorkflowId,
+};
 
 use super::activity::OpenActivity;
 use super::activity_retry::{AttemptFailure, fail_attempt};
@@ -8,7 +11,6 @@ use super::draft::Draft;
 use super::{Decision, workflow_task};
 use crate::state::{ActivityState, RunRow, State, WorkflowTaskState, activity_timers};
 use crate::{Context, Decided, Rows};
-use tidewright_schemas::ActivityDispatched;
 
 pub(super) fn fire<R: Rows>(
     state: &State<'_, R>,
@@ -19,6 +21,8 @@ pub(super) fn fire<R: Rows>(
     match command.target {
         TimerTarget::Timer => fire_timer(state, workflow_id, command, context),
         TimerTarget::WorkflowTaskRetry => retry_workflow_task(state, workflow_id, command, context),
+        TimerTarget::WorkflowStartDelay => end_start_delay(state, workflow_id, command, context),
+        TimerTarget::WorkflowTimeout => time_out_run(state, workflow_id, command, context),
         TimerTarget::ActivityRetry
         | TimerTarget::ActivityStartToClose
         | TimerTarget::ActivityScheduleToStart
@@ -74,6 +78,47 @@ fn retry_workflow_task<R: Rows>(
     }
 }
 
+fn end_start_delay<R: Rows>(
+    state: &State<'_, R>,
+    workflow_id: &WorkflowId,
+    command: &FireTimer,
+    context: &Context,
+) -> Decision {
+    let Some(run) = state.run(workflow_id, &command.run_id)?.filter(RunRow::is_open) else {
+        return Ok(Decided::Nothing);
+    };
+    if run.workflow_task != (WorkflowTaskState::Delayed { due_ms: command.due_ms }) {
+        return Ok(Decided::Nothing);
+    }
+    if let Some(early) = early(command, context) {
+        return Ok(early);
+    }
+    let mut draft = Draft::of(workflow_id, &command.run_id, &run, context);
+    draft.send_workflow_task();
+    Ok(draft.finish().into())
+}
+
+fn time_out_run<R: Rows>(
+    state: &State<'_, R>,
+    workflow_id: &WorkflowId,
+    command: &FireTimer,
+    context: &Context,
+) -> Decision {
+    let Some(run) = state.run(workflow_id, &command.run_id)?.filter(RunRow::is_open) else {
+        return Ok(Decided::Nothing);
+    };
+    if run.times_out_ms != Some(command.due_ms) {
+        return Ok(Decided::Nothing);
+    }
+    if let Some(early) = early(command, context) {
+        return Ok(early);
+    }
+    let mut draft = Draft::of(workflow_id, &command.run_id, &run, context);
+    draft.close_tasks(state, &run, 0)?;
+    draft.event(WorkflowExecutionTimedOut { retry_state: RetryState::Timeout, new_execution_run_id: None });
+    Ok(draft.finish().into())
+}
+
 fn fire_for_activity<R: Rows>(
     state: &State<'_, R>,
     workflow_id: &WorkflowId,
@@ -93,9 +138,7 @@ fn fire_for_activity<R: Rows>(
         TimerTarget::ActivityStartToClose => TimeoutType::StartToClose,
         TimerTarget::ActivityScheduleToStart => TimeoutType::ScheduleToStart,
         TimerTarget::ActivityScheduleToClose => TimeoutType::ScheduleToClose,
-        TimerTarget::ActivityRetry | TimerTarget::Timer | TimerTarget::WorkflowTaskRetry => {
-            return Ok(dispatch_again(&activity, context));
-        }
+        _ => return Ok(dispatch_again(&activity, context)),
     };
     Ok(fail_attempt(&activity, AttemptFailure::TimedOut(timeout), None, context))
 }

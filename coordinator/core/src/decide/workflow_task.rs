@@ -3,6 +3,7 @@
 //! | state | complete | fail | retry timer |
 //! |---|---|---|---|
 //! | `Idle` | ignored | ignored | ignored |
+//! | `Delayed` | ignored | ignored | ignored |
 //! | `Out` | decisions become events; what was buffered follows; next task if anything is new | `BackingOff`, or sent again at once where waiting cannot help | ignored |
 //! | `BackingOff` | ignored | ignored | `Out` |
 
@@ -79,6 +80,12 @@ pub(super) fn complete<R: Rows>(
             return fail_task(state, workflow_id, run_id, &task, failed, &worker, context);
         }
     };
+    if plan.closes && was_told_meanwhile(state, workflow_id, run_id, &task.run)? {
+        let message = "the workflow ended while a signal or a request to cancel came in; it is asked again";
+        let failure = Failure::server("TW0307", message, false);
+        let failed = FailedTask { cause: WorkflowTaskFailedCause::UnhandledCommand, failure, at_once: true };
+        return fail_task(state, workflow_id, run_id, &task, failed, &worker, context);
+    }
     let mut draft = Draft::of(workflow_id, run_id, &task.run, context);
     draft.task_ended();
     // A retried task's time is no event's yet, but the workflow has seen it: time never goes back (R6).
@@ -106,6 +113,22 @@ pub(super) fn complete<R: Rows>(
         draft.send_workflow_task();
     }
     Ok(draft.finish().into())
+}
+
+/// Whether somebody told the run something since its task was sent: that must not be lost to a close.
+fn was_told_meanwhile<R: Rows>(
+    state: &State<'_, R>,
+    workflow_id: &WorkflowId,
+    run_id: &RunId,
+    run: &RunRow,
+) -> Result<bool, RowsError> {
+    for number in run.buffered.0..run.buffered.1 {
+        let events = state.buffered(workflow_id, run_id, number)?.map(|row| row.events).unwrap_or_default();
+        if events.iter().any(|event| event.attributes.is_from_outside()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 pub(super) fn fail<R: Rows>(

@@ -9,6 +9,7 @@ pub(crate) const ACTIVITY: u8 = b'a';
 pub(crate) const TIMER: u8 = b't';
 pub(crate) const BUFFERED: u8 = b'b';
 pub(crate) const REQUEST: u8 = b'q';
+pub(crate) const ACCEPTED_REQUEST: u8 = b'g';
 pub(crate) const ORIGIN: u8 = b'o';
 pub(crate) const DUE: u8 = b'd';
 pub(crate) const BY_START: u8 = b's';
@@ -43,6 +44,13 @@ pub(crate) fn run(workflow_id: &WorkflowId, run_id: &RunId) -> Vec<u8> {
 
 pub(crate) fn request(workflow_id: &WorkflowId, request_id: &str) -> Vec<u8> {
     let mut key = of_workflow(REQUEST, workflow_id);
+    key.extend_from_slice(request_id.as_bytes());
+    key
+}
+
+/// A request that a run has taken: a signal or a termination.
+pub(crate) fn accepted_request(workflow_id: &WorkflowId, run_id: &RunId, request_id: &str) -> Vec<u8> {
+    let mut key = of_run(ACCEPTED_REQUEST, workflow_id, run_id);
     key.extend_from_slice(request_id.as_bytes());
     key
 }

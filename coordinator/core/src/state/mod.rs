@@ -8,7 +8,8 @@ mod scan;
 pub(crate) mod write;
 
 pub(crate) use rows::{
-    ActivityRow, ActivityState, BufferedRow, RunRow, TimerRow, WorkflowTaskState, activity_timers, run_timers, timer_of,
+    ActivityRow, ActivityState, BufferedRow, RequestRow, RunRow, TimerRow, WorkflowTaskState, activity_timers,
+    run_timers, timer_of,
 };
 pub use rows::{DueTimer, SupersededRecord};
 pub(crate) use scan::{State, decode};

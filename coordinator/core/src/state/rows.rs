@@ -14,6 +14,14 @@ pub(crate) struct WorkflowRow {
     pub(crate) current_run: RunId,
 }
 
+/// Where a start's request led to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RequestRow {
+    pub(crate) run_id: RunId,
+    /// Whether it started the run, or met one that was open.
+    pub(crate) started: bool,
+}
+
 /// One run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RunRow {
@@ -36,6 +44,11 @@ pub(crate) struct RunRow {
     pub(crate) buffered: (u64, u64),
     pub(crate) open_activities: u32,
     pub(crate) open_timers: u32,
+    /// When the run times out.
+    pub(crate) times_out_ms: Option<u64>,
+    /// Signals in its history; those that are buffered are not counted yet.
+    pub(crate) signal_count: u64,
+    pub(crate) cancel_requested: bool,
     /// The record of its workflow task that the next one supersedes.
     pub(crate) superseded: Option<SupersededRecord>,
 }
@@ -55,6 +68,8 @@ impl RunRow {
 pub(crate) enum WorkflowTaskState {
     /// Nothing new to tell the workflow.
     Idle,
+    /// The first one waits for the start delay.
+    Delayed { due_ms: u64 },
     /// Sent. What arrives now is buffered (R22).
     Out {
         attempt: u32,
@@ -202,10 +217,16 @@ pub(crate) fn timer_of(row: &TimerRow) -> Vec<(TimerTarget, u32, u64)> {
 
 /// What a run's row is waiting for.
 pub(crate) fn run_timers(row: &RunRow) -> Vec<(TimerTarget, u32, u64)> {
+    let mut timers = Vec::new();
+    if let Some(due_ms) = row.times_out_ms.filter(|_| row.is_open()) {
+        timers.push((TimerTarget::WorkflowTimeout, 1, due_ms));
+    }
     match &row.workflow_task {
         WorkflowTaskState::BackingOff { attempt, due_ms, .. } => {
-            vec![(TimerTarget::WorkflowTaskRetry, *attempt, *due_ms)]
+            timers.push((TimerTarget::WorkflowTaskRetry, *attempt, *due_ms));
         }
-        WorkflowTaskState::Idle | WorkflowTaskState::Out { .. } => Vec::new(),
+        WorkflowTaskState::Delayed { due_ms } => timers.push((TimerTarget::WorkflowStartDelay, 1, *due_ms)),
+        WorkflowTaskState::Idle | WorkflowTaskState::Out { .. } => {}
     }
+    timers
 }

@@ -5,7 +5,7 @@ use tidewright_schemas::{EventId, HistoryEvent, RunId, TaskId, TaskKind, Workflo
 
 use super::keys::{self, ACTIVITY, BUFFERED, EVENT, TIMER};
 use super::rows::{
-    ActivityRow, ActivityState, BufferedRow, DueTimer, RunRow, TimerRow, WorkflowRow, WorkflowTaskState,
+    ActivityRow, ActivityState, BufferedRow, DueTimer, RequestRow, RunRow, TimerRow, WorkflowRow, WorkflowTaskState,
 };
 use super::write::FORMAT;
 use crate::{Rows, RowsError};
@@ -40,9 +40,14 @@ impl<R: Rows> State<'_, R> {
         self.get(&keys::run(id, run_id))
     }
 
-    /// The run that an earlier start with this request id began.
-    pub(crate) fn run_of_request(&self, id: &WorkflowId, request_id: &str) -> Result<Option<RunId>, RowsError> {
+    /// The run that an earlier start with this request id led to.
+    pub(crate) fn request(&self, id: &WorkflowId, request_id: &str) -> Result<Option<RequestRow>, RowsError> {
         self.get(&keys::request(id, request_id))
+    }
+
+    /// Whether a run has taken a request with this id.
+    pub(crate) fn request_accepted(&self, id: &WorkflowId, run_id: &RunId, request: &str) -> Result<bool, RowsError> {
+        Ok(self.0.get(&keys::accepted_request(id, run_id, request))?.is_some())
     }
 
     pub(crate) fn origin_seen(&self, id: &WorkflowId, origin: &str) -> Result<bool, RowsError> {

@@ -6,7 +6,8 @@ use tidewright_schemas::{EventId, HistoryEvent, RunId, TimerTarget, WorkflowId};
 
 use super::keys::{self, ACTIVITY, BUFFERED, EVENT, TIMER};
 use super::rows::{
-    ActivityRow, BufferedRow, DueTimer, RunRow, TimerRow, WorkflowRow, activity_timers, run_timers, timer_of,
+    ActivityRow, BufferedRow, DueTimer, RequestRow, RunRow, TimerRow, WorkflowRow, activity_timers, run_timers,
+    timer_of,
 };
 use super::scan::State;
 use crate::{Overlay, Rows, RowsError};
@@ -46,9 +47,15 @@ impl<R: Rows> RunWriter<'_, R> {
         self.put(keys::workflow(&self.workflow_id), &row)
     }
 
-    pub(crate) fn remember_request(&mut self, request_id: &str) -> Result<(), RowsError> {
-        let run_id = self.run_id.clone();
-        self.put(keys::request(&self.workflow_id, request_id), &run_id)
+    /// Remembers which run a start's request led to, and whether it started it.
+    pub(crate) fn remember_request(&mut self, request_id: &str, started: bool) -> Result<(), RowsError> {
+        let row = RequestRow { run_id: self.run_id.clone(), started };
+        self.put(keys::request(&self.workflow_id, request_id), &row)
+    }
+
+    /// Remembers a request whose effect this run has: a repeat of it changes nothing.
+    pub(crate) fn accept_request(&mut self, request_id: &str) {
+        self.overlay.set(keys::accepted_request(&self.workflow_id, &self.run_id, request_id), Some(vec![FORMAT]));
     }
 
     pub(crate) fn index_by_start(&mut self, start_time_ms: u64) {

@@ -44,6 +44,9 @@ struct RunMeters {
     started: Counter,
     completed: Counter,
     failed: Counter,
+    canceled: Counter,
+    terminated: Counter,
+    timed_out: Counter,
     latency: Histogram,
     history_events: Histogram,
     history_bytes: Histogram,
@@ -149,6 +152,9 @@ impl RunMeters {
             started: counter!("tidewright_workflow_started_total", &labels),
             completed: counter!("tidewright_workflow_completed_total", &labels),
             failed: counter!("tidewright_workflow_failed_total", &labels),
+            canceled: counter!("tidewright_workflow_canceled_total", &labels),
+            terminated: counter!("tidewright_workflow_terminated_total", &labels),
+            timed_out: counter!("tidewright_workflow_timed_out_total", &labels),
             latency: histogram!("tidewright_workflow_end_to_end_latency_seconds", &labels),
             history_events: histogram!("tidewright_workflow_history_events", &labels),
             history_bytes: histogram!("tidewright_workflow_history_bytes", &labels),
@@ -160,6 +166,9 @@ impl RunMeters {
             WorkflowStatus::Running => self.started.increment(1),
             WorkflowStatus::Completed => self.completed.increment(1),
             WorkflowStatus::Failed => self.failed.increment(1),
+            WorkflowStatus::Canceled => self.canceled.increment(1),
+            WorkflowStatus::Terminated => self.terminated.increment(1),
+            WorkflowStatus::TimedOut => self.timed_out.increment(1),
         }
         if let Some(close_time_ms) = run.close_time_ms {
             self.latency.record(Duration::from_millis(close_time_ms.saturating_sub(run.start_time_ms)));

@@ -37,13 +37,15 @@ struct QueueGauges {
 }
 
 /// Every kind of timer that a partition holds.
-const TARGETS: [TimerTarget; 6] = [
+const TARGETS: [TimerTarget; 8] = [
     TimerTarget::Timer,
     TimerTarget::WorkflowTaskRetry,
     TimerTarget::ActivityRetry,
     TimerTarget::ActivityScheduleToStart,
     TimerTarget::ActivityStartToClose,
     TimerTarget::ActivityScheduleToClose,
+    TimerTarget::WorkflowStartDelay,
+    TimerTarget::WorkflowTimeout,
 ];
 
 fn target_name(target: TimerTarget) -> &'static str {
@@ -54,6 +56,8 @@ fn target_name(target: TimerTarget) -> &'static str {
         TimerTarget::ActivityScheduleToStart => "schedule_to_start_timeout",
         TimerTarget::ActivityStartToClose => "start_to_close_timeout",
         TimerTarget::ActivityScheduleToClose => "schedule_to_close_timeout",
+        TimerTarget::WorkflowStartDelay => "workflow_start_delay",
+        TimerTarget::WorkflowTimeout => "workflow_timeout",
     }
 }
 

@@ -80,6 +80,7 @@ impl HistoryTopic {
                 events: vec![serde_json::from_value(event.clone())?],
                 history_digest: None,
                 rows: Vec::new(),
+                next_run: None,
             };
             let position = Position {
                 epoch: epoch.clone(),

@@ -5,5 +5,6 @@ mod garbage;
 mod metrics;
 mod operator;
 mod orders;
+mod told_from_outside;
 mod trouble;
 mod user_code;

@@ -9,8 +9,9 @@ use tidewright_replay::{ActivityRequest, ReplayError, Run, RunContext, RunInfo, 
 use tidewright_schemas::{
     ActivityTaskCompleted, ActivityTaskFailed, ActivityTaskScheduled, ActivityTaskStarted, Decision, EventAttributes,
     EventId, Failure, HistoryEvent, Payload, RetryPolicy, RetryState, RunId, TimerCanceled, TimerFired, TimerStarted,
-    WorkerIdentity, WorkflowExecutionCompleted, WorkflowExecutionFailed, WorkflowExecutionStarted, WorkflowId,
-    WorkflowTaskCompleted, WorkflowTaskFailed, WorkflowTaskFailedCause, WorkflowTaskScheduled, WorkflowTaskStarted,
+    WorkerIdentity, WorkflowExecutionCancelRequested, WorkflowExecutionCanceled, WorkflowExecutionCompleted,
+    WorkflowExecutionFailed, WorkflowExecutionSignaled, WorkflowExecutionStarted, WorkflowId, WorkflowTaskCompleted,
+    WorkflowTaskFailed, WorkflowTaskFailedCause, WorkflowTaskScheduled, WorkflowTaskStarted,
 };
 
 /// A workflow under test.
@@ -53,6 +54,7 @@ pub fn words(decisions: &[Decision]) -> Vec<String> {
                 format!("complete {}", d.result.as_ref().map_or("".into(), |r| r.json_text().unwrap()))
             }
             Decision::FailWorkflow(d) => format!("fail {}", d.failure.message),
+            Decision::CancelWorkflow(_) => "end as cancelled".to_owned(),
         })
         .collect()
 }
@@ -70,16 +72,15 @@ impl History {
     /// A history that begins with a start and a workflow task.
     pub fn started() -> Self {
         let mut history = Self::default();
-        history.push(WorkflowExecutionStarted {
-            workflow_type: "Test".to_owned(),
-            task_queue: "q".to_owned(),
-            input: None,
-            request_id: None,
-            workflow_id_reuse_policy: None,
-            identity: None,
-            traceparent: None,
-        });
+        history.push_start();
         history.task_started()
+    }
+
+    /// Begins a history without a workflow task.
+    pub fn push_start(&mut self) {
+        self.push(
+            serde_json::from_str::<WorkflowExecutionStarted>(r#"{"workflow_type":"Test","task_queue":"q"}"#).unwrap(),
+        );
     }
 
     pub fn last_id(&self) -> EventId {
@@ -201,6 +202,22 @@ impl History {
         self
     }
 
+    pub fn signaled(mut self, name: &str, input: &str) -> Self {
+        self.push(WorkflowExecutionSignaled {
+            signal_name: name.to_owned(),
+            input: Some(Payload::from_json(input).unwrap()),
+            header: BTreeMap::new(),
+            request_id: None,
+            identity: None,
+        });
+        self
+    }
+
+    pub fn cancel_requested(mut self) -> Self {
+        self.push(WorkflowExecutionCancelRequested::default());
+        self
+    }
+
     fn activity_started(&mut self, activity_id: &str) -> (EventId, EventId) {
         let scheduled_event_id = self.scheduled[activity_id];
         let started = self.push(ActivityTaskStarted {
@@ -231,6 +248,13 @@ impl History {
                 let workflow_task_completed_event_id = history.completed;
                 let failure = d.failure.clone();
                 history.push(WorkflowExecutionFailed { failure, workflow_task_completed_event_id });
+                history
+            }
+            Decision::CancelWorkflow(d) => {
+                let mut history = taken;
+                let workflow_task_completed_event_id = history.completed;
+                let details = d.details.clone();
+                history.push(WorkflowExecutionCanceled { details, workflow_task_completed_event_id });
                 history
             }
         };

@@ -51,7 +51,9 @@ impl Confirmations {
                 tracing::warn!(%workflow_id, code, "a task is dropped: {}", rejected.message);
                 Ok(TaskVerdict::Drop)
             }
-            Answer::WorkflowStarted(_) => Err("the answer is one to another question".to_owned()),
+            Answer::WorkflowStarted(_) | Answer::RequestAccepted(_) => {
+                Err("the answer is one to another question".to_owned())
+            }
         }
     }
 }

@@ -4,7 +4,8 @@ use tidewright_core::{DueTimer, Request, TaskToken, is_wanted, read};
 use tidewright_schemas::{
     ApplicationFailure, CompleteActivity, CompleteWorkflowTask, Decision, EffectFailure, EventAttributes, FailActivity,
     FailWorkflowTask, Failure, FailureInfo, RecordActivityStarted, RetryPolicy, RunId, ScheduleActivity, TaskKind,
-    TimeoutType, TimerTarget, WorkflowIdReusePolicy, WorkflowTask, WorkflowTaskFailedCause,
+    TimeoutType, TimerTarget, WorkflowId, WorkflowIdConflictPolicy, WorkflowIdReusePolicy, WorkflowTask,
+    WorkflowTaskFailedCause,
 };
 
 use super::Life;
@@ -15,7 +16,8 @@ const WORKERS: [&str; 3] = ["a", "b", "c"];
 
 impl Life {
     pub(super) fn any_command(&mut self) -> Request {
-        let found = match self.chance.below(24) {
+        let found = match self.chance.below(27) {
+            24..27 => Some(self.any_control()),
             0 => None,
             1..8 => self.any_workflow_task_outcome(),
             8..17 => self.any_activity_outcome(),
@@ -36,6 +38,10 @@ impl Life {
 
     fn any_start(&mut self) -> Request {
         let id = self.any_workflow_id();
+        self.any_start_of(&id).request(&self.world)
+    }
+
+    fn any_start_of(&mut self, id: &WorkflowId) -> Start {
         let mut start = start(id.as_str());
         start.command.request_id = self.chance.maybe(|c| format!("request {}", c.below(6)));
         start.event_id = self.chance.maybe(|c| format!("request {}", c.below(6)));
@@ -43,8 +49,38 @@ impl Life {
             use WorkflowIdReusePolicy::{AllowDuplicate, AllowDuplicateFailedOnly, RejectDuplicate};
             [AllowDuplicate, AllowDuplicate, AllowDuplicateFailedOnly, RejectDuplicate][c.index(4)]
         });
+        start.command.workflow_id_conflict_policy = self.chance.maybe(|c| {
+            use WorkflowIdConflictPolicy::{Fail, TerminateExisting, UseExisting};
+            [Fail, Fail, UseExisting, UseExisting, TerminateExisting][c.index(5)]
+        });
+        start.command.workflow_run_timeout_ms = self.chance.maybe(|c| c.below(400_000));
+        start.command.workflow_execution_timeout_ms = self.chance.maybe(|c| c.below(400_000));
+        start.command.start_delay_ms = self.chance.maybe(|c| c.below(20_000));
         start.command.reply_to = self.chance.maybe(|_| reply_to());
-        start.request(&self.world)
+        start
+    }
+
+    /// Something that is asked of a workflow from outside.
+    fn any_control(&mut self) -> Request {
+        let id = self.any_workflow_id();
+        let request_id = self.chance.maybe(|c| format!("signal {}", c.below(9)));
+        let mut asked = match self.chance.below(12) {
+            0 => terminate_with(|command| command.request_id = request_id),
+            1 | 2 => cancel_requested(),
+            3 | 4 => {
+                let started = self.any_start_of(&id);
+                signal_with_start("first", started)(&self.world)
+            }
+            _ => {
+                let reply_to = self.chance.maybe(|_| reply_to());
+                signal_with("next", |command| {
+                    command.request_id = request_id;
+                    command.reply_to = reply_to;
+                })(&self.world)
+            }
+        };
+        asked.workflow_id = id;
+        asked
     }
 
     fn any_workflow_task_outcome(&mut self) -> Option<Request> {
@@ -62,7 +98,7 @@ impl Life {
         let decisions = (0..self.chance.below(5)).map(|_| self.any_decision(&token)).collect::<Vec<_>>();
         let mut decisions = self.mostly_allowed(decisions);
         if self.chance.one_in(8) {
-            decisions.push(if self.chance.one_in(2) { complete() } else { fail() });
+            decisions.push([complete(), complete(), fail(), end_as_cancelled()][self.chance.index(4)].clone());
         }
         let completion_id = format!("{}#{} of {}", task.scheduled_event_id, task.attempt, by.identity);
         Some(with_token(token, CompleteWorkflowTask { token: String::new(), completion_id, decisions, worker: by }))

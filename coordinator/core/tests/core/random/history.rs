@@ -41,11 +41,7 @@ fn boundaries(events: &[HistoryEvent]) {
 }
 
 fn ends(events: &[HistoryEvent], status: WorkflowStatus) {
-    let is_end = |event: &HistoryEvent| match event.attributes {
-        EventAttributes::WorkflowExecutionCompleted(_) => Some(WorkflowStatus::Completed),
-        EventAttributes::WorkflowExecutionFailed(_) => Some(WorkflowStatus::Failed),
-        _ => None,
-    };
+    let is_end = |event: &HistoryEvent| event.attributes.closes_as();
     let before_last = &events[..events.len() - 1];
     assert!(before_last.iter().all(|event| is_end(event).is_none()), "something follows the end");
     assert_eq!(events.last().and_then(is_end).unwrap_or(WorkflowStatus::Running), status);

@@ -1,10 +1,13 @@
 //! Commands, as clients, workers and the engine itself send them. Tokens are those of tasks that were sent.
 
+use std::collections::BTreeMap;
+
 use tidewright_core::{DueTimer, Request, TaskToken};
 use tidewright_schemas::{
     Command, CompleteActivity, CompleteWorkflowTask, ConfirmTask, Decision, EffectFailed, EffectFailure, FailActivity,
-    FailWorkflowTask, Failure, RecordActivityStarted, ReplyTo, StartWorkflow, TaskLost, TimerTarget, WorkerIdentity,
-    WorkflowId, WorkflowIdReusePolicy, WorkflowTaskFailedCause,
+    FailWorkflowTask, Failure, RecordActivityStarted, ReplyTo, RequestCancelWorkflow, Signal, SignalWithStartWorkflow,
+    SignalWorkflow, StartWorkflow, TaskLost, TerminateWorkflow, TimerTarget, WorkerIdentity, WorkflowId,
+    WorkflowIdReusePolicy, WorkflowTaskFailedCause,
 };
 
 use super::decisions::{boom, json};
@@ -57,16 +60,8 @@ pub struct Start {
 }
 
 pub fn start(id: &str) -> Start {
-    let command = StartWorkflow {
-        workflow_type: "OrderWorkflow".to_owned(),
-        workflow_id: workflow_id(id),
-        task_queue: "orders".to_owned(),
-        input: Some(json("{\"order\": 1}")),
-        request_id: None,
-        workflow_id_reuse_policy: None,
-        identity: None,
-        reply_to: None,
-    };
+    let input = Some(json("{\"order\": 1}"));
+    let command = StartWorkflow { input, ..StartWorkflow::new("OrderWorkflow", workflow_id(id), "orders") };
     Start { command, event_id: None, traceparent: None }
 }
 
@@ -86,6 +81,11 @@ impl Start {
         self
     }
 
+    pub fn with(mut self, change: impl FnOnce(&mut StartWorkflow)) -> Self {
+        change(&mut self.command);
+        self
+    }
+
     pub fn answered(mut self) -> Self {
         self.command.reply_to = Some(reply_to());
         self
@@ -97,6 +97,48 @@ impl Ask for Start {
         let id = self.command.workflow_id.clone();
         Request { event_id: self.event_id, traceparent: self.traceparent, ..request(id, self.command, None) }
     }
+}
+
+/// A `SignalWithStartWorkflow`.
+pub fn signal_with_start(name: &str, start: Start) -> impl FnOnce(&World) -> Request {
+    let signal = Signal { signal_name: name.to_owned(), input: Some(json("7")), header: BTreeMap::new() };
+    let id = start.command.workflow_id.clone();
+    let command = SignalWithStartWorkflow { start: start.command, signal };
+    move |_| Request { event_id: start.event_id, ..request(id, command, None) }
+}
+
+/// A `SignalWorkflow` to the open run.
+pub fn signal(name: &str) -> impl FnOnce(&World) -> Request {
+    signal_with(name, |_| {})
+}
+
+pub fn signal_with(name: &str, change: impl FnOnce(&mut SignalWorkflow)) -> impl FnOnce(&World) -> Request {
+    let mut command = SignalWorkflow {
+        run_id: None,
+        signal_name: name.to_owned(),
+        input: Some(json("7")),
+        header: BTreeMap::new(),
+        request_id: None,
+        identity: None,
+        reply_to: None,
+    };
+    change(&mut command);
+    move |_| request(workflow_id(ORDER), command, None)
+}
+
+pub fn cancel_requested() -> Request {
+    let reason = Some("the customer changed their mind".to_owned());
+    request(workflow_id(ORDER), RequestCancelWorkflow { reason, ..RequestCancelWorkflow::default() }, None)
+}
+
+pub fn terminate() -> Request {
+    terminate_with(|_| {})
+}
+
+pub fn terminate_with(change: impl FnOnce(&mut TerminateWorkflow)) -> Request {
+    let mut command = TerminateWorkflow { reason: Some("it hangs".to_owned()), ..TerminateWorkflow::default() };
+    change(&mut command);
+    request(workflow_id(ORDER), command, None)
 }
 
 pub fn task_completed<const N: usize>(decisions: [Decision; N]) -> impl FnOnce(&World) -> Request {

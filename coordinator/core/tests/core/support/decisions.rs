@@ -1,7 +1,8 @@
 //! Decisions and the values in them, as a workflow would write them.
 
 use tidewright_schemas::{
-    CancelTimer, CompleteWorkflow, Decision, FailWorkflow, Failure, Payload, RetryPolicy, ScheduleActivity, StartTimer,
+    CancelTimer, CancelWorkflow, CompleteWorkflow, Decision, FailWorkflow, Failure, Payload, RetryPolicy,
+    ScheduleActivity, StartTimer,
 };
 
 /// An activity with a start-to-close timeout of 10 s and the default retries.
@@ -46,6 +47,10 @@ pub fn cancel(id: &str) -> Decision {
 
 pub fn complete() -> Decision {
     CompleteWorkflow { result: Some(json("\"shipped\"")) }.into()
+}
+
+pub fn end_as_cancelled() -> Decision {
+    CancelWorkflow { details: Some(json("\"refunded\"")) }.into()
 }
 
 pub fn fail() -> Decision {

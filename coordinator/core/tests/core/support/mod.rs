@@ -117,8 +117,9 @@ impl World {
         }
         write(&mut self.rebuilt, &read(&json));
         self.records.push((key, json));
-        self.step.run_id = change.run_id;
+        self.step.run_id = change.next_run.as_ref().map_or(change.run_id, |next| Some(next.run_id.clone()));
         self.step.events = change.events;
+        self.step.events.extend(change.next_run.into_iter().flat_map(|next| next.events));
         self.step.facts = change.rows;
         assert_same(&self.rows, &self.rebuilt, "state rebuilt from all records is not the state held");
         if self.check_compaction {

@@ -12,6 +12,7 @@ pub fn event(event: &HistoryEvent) -> String {
         EventAttributes::ActivityTaskStarted(e) => format!("{name} #{}", e.attempt),
         EventAttributes::ActivityTaskFailed(e) => format!("{name} {}", state(e.retry_state)),
         EventAttributes::ActivityTaskTimedOut(e) => format!("{name} {}", state(e.retry_state)),
+        EventAttributes::WorkflowExecutionSignaled(e) => format!("{name} {}", e.signal_name),
         EventAttributes::TimerStarted(e) => format!("{name} {}", e.timer_id),
         EventAttributes::TimerFired(e) => format!("{name} {}", e.timer_id),
         EventAttributes::TimerCanceled(e) => format!("{name} {}", e.timer_id),
@@ -36,13 +37,14 @@ pub fn fact(fact: &RowFact) -> String {
         RowFact::Answered(f) => format!("{name} {}", answer(&f.answer)),
         RowFact::DeadLettered(f) => format!("{name} {}", f.code),
         RowFact::DetachedActivityClosed(f) => format!("{name} {}", if f.failure.is_some() { "failed" } else { "ok" }),
-        RowFact::OriginSeen(_) => name.to_owned(),
+        RowFact::OriginSeen(_) | RowFact::RequestAttached(_) => name.to_owned(),
     }
 }
 
 fn answer(answer: &Answer) -> String {
     match answer {
-        Answer::WorkflowStarted(_) => "WorkflowStarted".to_owned(),
+        Answer::WorkflowStarted(started) if !started.started => "WorkflowStarted before".to_owned(),
+        Answer::WorkflowStarted(_) | Answer::RequestAccepted(_) => answer.type_name().to_owned(),
         Answer::TaskConfirmed(confirmed) => format!("{:?}", confirmed.verdict),
         Answer::Rejected(rejected) => format!("Rejected {}", rejected.code),
     }

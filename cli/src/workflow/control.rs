@@ -1,0 +1,111 @@
+//! `tidewright workflow signal`, `cancel` and `terminate`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Serialize;
+use tidewright_schemas::api::AcceptedRequest;
+use tidewright_schemas::{Payload, RequestCancelWorkflow, SignalWorkflow, TerminateWorkflow};
+
+use super::http::{Server, parse};
+use super::options::{RunOptions, ServerOptions};
+use super::start::{identity, json, random_id};
+use crate::error::CliError;
+use crate::output::{clean, print};
+
+/// Options of `tidewright workflow signal`.
+#[derive(Debug, Args)]
+pub(crate) struct SignalOptions {
+    #[command(flatten)]
+    run: RunOptions,
+    /// Which of the workflow's signals
+    #[arg(long, value_name = "NAME")]
+    name: String,
+    /// What it is given, as JSON
+    #[arg(short, long, value_name = "JSON", value_parser = json)]
+    input: Option<Payload>,
+    /// Makes repeated signals one: the same request id is heard once
+    #[arg(long, value_name = "ID")]
+    request_id: Option<String>,
+    #[command(flatten)]
+    pub(super) server: ServerOptions,
+}
+
+/// Options of `tidewright workflow cancel`.
+#[derive(Debug, Args)]
+pub(crate) struct CancelOptions {
+    #[command(flatten)]
+    run: RunOptions,
+    /// Why, for people
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    #[command(flatten)]
+    pub(super) server: ServerOptions,
+}
+
+/// Options of `tidewright workflow terminate`.
+#[derive(Debug, Args)]
+pub(crate) struct TerminateOptions {
+    #[command(flatten)]
+    run: RunOptions,
+    /// Why, for people
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    #[command(flatten)]
+    pub(super) server: ServerOptions,
+}
+
+pub(super) async fn signal(options: SignalOptions) -> Result<ExitCode, CliError> {
+    let signal = SignalWorkflow {
+        run_id: options.run.run_id.clone(),
+        signal_name: options.name,
+        input: options.input,
+        header: Default::default(),
+        request_id: Some(options.request_id.unwrap_or_else(random_id)),
+        identity: Some(identity()),
+        reply_to: None,
+    };
+    ask(&options.server, &options.run, "signal", &signal, "Signalled").await
+}
+
+pub(super) async fn cancel(options: CancelOptions) -> Result<ExitCode, CliError> {
+    let cancel = RequestCancelWorkflow {
+        run_id: options.run.run_id.clone(),
+        reason: options.reason,
+        identity: Some(identity()),
+        reply_to: None,
+    };
+    ask(&options.server, &options.run, "cancel", &cancel, "Asked to end:").await
+}
+
+pub(super) async fn terminate(options: TerminateOptions) -> Result<ExitCode, CliError> {
+    let terminate = TerminateWorkflow {
+        run_id: options.run.run_id.clone(),
+        reason: options.reason,
+        details: None,
+        request_id: Some(random_id()),
+        identity: Some(identity()),
+        reply_to: None,
+    };
+    ask(&options.server, &options.run, "terminate", &terminate, "Terminated").await
+}
+
+async fn ask(
+    options: &ServerOptions,
+    run: &RunOptions,
+    verb: &str,
+    request: &impl Serialize,
+    done: &str,
+) -> Result<ExitCode, CliError> {
+    let server = Server::new(options)?;
+    let body = serde_json::to_string(request).map_err(|e| CliError::plain(e.to_string()))?;
+    let answer = server.ask(&run.workflow_id, verb, body).await?;
+    if options.output.is_json() {
+        print(&format!("{answer}\n"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let accepted: AcceptedRequest = parse(&answer)?;
+    let (workflow_id, run_id) = (accepted.workflow_id, clean(accepted.run_id.as_str()));
+    print(&format!("{done} workflow {workflow_id}\n  run  {run_id}\n"))?;
+    Ok(ExitCode::SUCCESS)
+}

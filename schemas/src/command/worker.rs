@@ -1,0 +1,92 @@
+//! Commands that workers send about their tasks.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::ReplyTo;
+use crate::{Decision, Failure, Payload, WorkflowTaskFailedCause};
+
+/// Which worker speaks.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct WorkerIdentity {
+    /// For people: `pid@host` unless configured.
+    pub identity: String,
+    /// Random id of the worker's process: another after every restart.
+    pub incarnation: String,
+}
+
+/// A worker advanced a workflow: these are its decisions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CompleteWorkflowTask {
+    /// The task's token.
+    pub token: String,
+    /// Random; the next workflow task names it, so that a worker knows whether its cache followed the accepted one.
+    pub completion_id: String,
+    /// What the workflow asks for, in order.
+    #[serde(default)]
+    pub decisions: Vec<Decision>,
+    /// Who did it.
+    #[serde(default)]
+    pub worker: WorkerIdentity,
+}
+
+/// A worker could not advance a workflow; the task is tried again with backoff.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FailWorkflowTask {
+    /// The task's token.
+    pub token: String,
+    /// Why.
+    pub cause: WorkflowTaskFailedCause,
+    /// More about it.
+    pub failure: Failure,
+    /// Who did it.
+    #[serde(default)]
+    pub worker: WorkerIdentity,
+}
+
+/// An activity has been running for about half a second: from now on its timeouts watch it (R24).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RecordActivityStarted {
+    /// The task's token.
+    pub token: String,
+    /// Who runs it.
+    pub worker: WorkerIdentity,
+}
+
+/// An activity succeeded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CompleteActivity {
+    /// The task's token.
+    pub token: String,
+    /// What it returned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Payload>,
+    /// Who did it.
+    #[serde(default)]
+    pub worker: WorkerIdentity,
+}
+
+/// An attempt of an activity failed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FailActivity {
+    /// The task's token.
+    pub token: String,
+    /// Why.
+    pub failure: Failure,
+    /// Who did it.
+    #[serde(default)]
+    pub worker: WorkerIdentity,
+}
+
+/// May this task run? Asked for a task that may be a repeat (R25).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ConfirmTask {
+    /// The task's token.
+    pub token: String,
+    /// Who asks.
+    #[serde(default)]
+    pub worker: WorkerIdentity,
+    /// Whom to answer.
+    pub reply_to: ReplyTo,
+}

@@ -1,0 +1,148 @@
+//! Requests to a workflow that was started: signals, cancellation, termination.
+
+use std::collections::BTreeMap;
+use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
+use std::pin::Pin;
+
+use serde::Serialize;
+use tidewright_schemas::{
+    Answer, Command, Payload, PayloadError, Rejected, RequestCancelWorkflow, RunId, SignalWorkflow, TerminateWorkflow,
+};
+use uuid::Uuid;
+
+use crate::error::RequestError;
+use crate::handle::WorkflowHandle;
+
+/// A workflow's signal: its name, and what it is given. A constant that workflow and caller share:
+///
+/// ```
+/// # use tidewright_client::SignalDef;
+/// const APPROVE: SignalDef<bool> = SignalDef::new("approve");
+/// ```
+pub struct SignalDef<T> {
+    name: &'static str,
+    input: PhantomData<fn(T)>,
+}
+
+impl<T> SignalDef<T> {
+    /// Names a signal.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self { name, input: PhantomData }
+    }
+
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
+impl<T> Clone for SignalDef<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for SignalDef<T> {}
+
+impl<T> std::fmt::Debug for SignalDef<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("SignalDef").field(&self.name).finish()
+    }
+}
+
+/// A signal on its way: await it. It is part of the workflow's history when this resolves.
+#[must_use = "a signal is not sent unless awaited"]
+pub struct SignalCall<O> {
+    handle: WorkflowHandle<O>,
+    name: String,
+    input: Result<Payload, PayloadError>,
+    request_id: Option<String>,
+}
+
+impl<O> SignalCall<O> {
+    /// Makes repeated signals one, also from several processes. A random one by default.
+    pub fn request_id(mut self, request_id: impl Into<String>) -> Self {
+        self.request_id = Some(request_id.into());
+        self
+    }
+
+    async fn send(self) -> Result<RunId, RequestError> {
+        let signal = SignalWorkflow {
+            run_id: self.handle.run_id.clone(),
+            signal_name: self.name,
+            input: Some(self.input?),
+            header: BTreeMap::new(),
+            request_id: Some(self.request_id.unwrap_or_else(random_id)),
+            identity: Some(self.handle.client.config().identity.clone()),
+            reply_to: None,
+        };
+        self.handle.ask(signal.into()).await
+    }
+}
+
+impl<O: 'static> IntoFuture for SignalCall<O> {
+    type Output = Result<RunId, RequestError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}
+
+impl<O> WorkflowHandle<O> {
+    /// Tells the workflow something: `run.signal(APPROVE, &true).await?`. Gives the run that hears it.
+    pub fn signal<T: Serialize>(&self, signal: SignalDef<T>, input: &T) -> SignalCall<O> {
+        self.signal_named(signal.name(), input)
+    }
+
+    /// Tells the workflow something by the signal's name.
+    pub fn signal_named(&self, name: impl Into<String>, input: &impl Serialize) -> SignalCall<O> {
+        SignalCall { handle: self.clone(), name: name.into(), input: Payload::new(input), request_id: None }
+    }
+
+    /// Asks the workflow to end: its code is told, cleans up and decides how it ends. To ask twice changes nothing.
+    pub async fn cancel(&self, reason: impl Into<String> + Send) -> Result<RunId, RequestError> {
+        let cancel = RequestCancelWorkflow {
+            run_id: self.run_id.clone(),
+            reason: Some(reason.into()),
+            identity: Some(self.client.config().identity.clone()),
+            reply_to: None,
+        };
+        self.ask(cancel.into()).await
+    }
+
+    /// Ends the workflow at once, without asking its code.
+    pub async fn terminate(&self, reason: impl Into<String> + Send) -> Result<RunId, RequestError> {
+        let terminate = TerminateWorkflow {
+            run_id: self.run_id.clone(),
+            reason: Some(reason.into()),
+            details: None,
+            request_id: Some(random_id()),
+            identity: Some(self.client.config().identity.clone()),
+            reply_to: None,
+        };
+        self.ask(terminate.into()).await
+    }
+
+    async fn ask(&self, command: Command) -> Result<RunId, RequestError> {
+        let patience = self.client.config().request_timeout;
+        let build = |reply_to| command.answered_to(reply_to);
+        let caller = self.client.caller().await?;
+        match caller.call(&self.workflow_id, Vec::new(), patience, build).await? {
+            Answer::RequestAccepted(accepted) => Ok(accepted.run_id),
+            Answer::Rejected(Rejected { code, message, .. }) => Err(match code.as_str() {
+                "TW0206" => RequestError::NotFound { message },
+                "TW0207" => RequestError::Closed { message },
+                _ => RequestError::Rejected { code, message },
+            }),
+            other => Err(RequestError::UnexpectedAnswer(other.type_name().to_owned())),
+        }
+    }
+}
+
+fn random_id() -> String {
+    Uuid::new_v4().to_string()
+}
