@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 
 use crate::job::TASK_QUEUE;
-use crate::options::RunOptions;
+use crate::options::{Fsync, RunOptions};
 use crate::programs;
 use crate::usage::Usage;
 
@@ -26,6 +26,8 @@ pub(crate) struct Cluster {
     broker: Option<Child>,
     engine: Child,
     worker: Child,
+    /// The process of a Kafka that was there, if it is known.
+    broker_pid: Option<u32>,
     client: ClientConfig,
     directory: tempfile::TempDir,
 }
@@ -61,7 +63,7 @@ impl Cluster {
         match &options.brokers {
             Some(brokers) => client.kafka.brokers.clone_from(brokers),
             None => {
-                let (process, address) = start_broker(&tidewright, directory.path()).await?;
+                let (process, address) = start_broker(&tidewright, options.fsync, directory.path()).await?;
                 broker = Some(process);
                 client.kafka.brokers = address;
             }
@@ -69,7 +71,7 @@ impl Cluster {
         let (engine, http_url) = start_engine(&tidewright, &client, directory.path()).await?;
         client.http_url = Some(http_url);
         let worker = start_worker(&client, directory.path())?;
-        Ok(Self { broker, engine, worker, client, directory })
+        Ok(Self { broker, engine, worker, broker_pid: options.broker_pid, client, directory })
     }
 
     /// A client of the engine.
@@ -77,18 +79,13 @@ impl Cluster {
         Ok(Client::new(self.client.clone())?)
     }
 
-    /// Which kind of broker it is.
-    pub(crate) fn broker(&self) -> &'static str {
-        if self.broker.is_some() { "embedded" } else { "kafka" }
-    }
-
     /// What the processes have used so far, this one included.
     pub(crate) fn usage(&self) -> Usages {
-        let of = |process: &Child| process.id().map(Usage::of).unwrap_or_default();
+        let of = |pid: Option<u32>| pid.map(Usage::of).unwrap_or_default();
         Usages {
-            broker: self.broker.as_ref().map(of).unwrap_or_default(),
-            engine: of(&self.engine),
-            worker: of(&self.worker),
+            broker: of(self.broker.as_ref().and_then(Child::id).or(self.broker_pid)),
+            engine: of(self.engine.id()),
+            worker: of(self.worker.id()),
             load: Usage::of(std::process::id()),
         }
     }
@@ -128,9 +125,9 @@ impl Cluster {
     }
 }
 
-async fn start_broker(tidewright: &Path, directory: &Path) -> anyhow::Result<(Child, String)> {
+async fn start_broker(tidewright: &Path, fsync: Fsync, directory: &Path) -> anyhow::Result<(Child, String)> {
     let mut command = Command::new(tidewright);
-    command.args(["broker", "--port", "0", "--data-dir"]).arg(directory.join("broker"));
+    command.args(["broker", "--port", "0", "--fsync", fsync.name(), "--data-dir"]).arg(directory.join("broker"));
     let (process, ready) = start_and_wait(command, directory, "broker").await?;
     let address = ready["kafka"].as_str().context("the broker's ready line has no `kafka`")?.to_owned();
     Ok((process, address))

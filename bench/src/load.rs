@@ -28,6 +28,13 @@ impl Workload {
         Self { name: "seq", steps, clients: 1 }
     }
 
+    /// What [performance.md](../../docs/performance.md) tells of.
+    pub(crate) fn all() -> Vec<Self> {
+        let latencies = [1, 3, 10].map(Self::seq);
+        let throughputs = [16, 64, 256].map(|clients| Self::throughput(3, clients));
+        latencies.into_iter().chain(throughputs).collect()
+    }
+
     pub(crate) fn throughput(steps: u32, clients: u32) -> Self {
         Self { name: "throughput", steps, clients: clients.max(1) }
     }

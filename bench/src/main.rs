@@ -22,6 +22,7 @@ use cluster::Cluster;
 use load::Workload;
 use options::{Command, Options, RunOptions};
 use report::{Measured, Table};
+use tidewright::Client;
 
 /// Until when the first workflow must be done: the engine has its partitions by then, the worker its own.
 const FIRST_PATIENCE: Duration = Duration::from_secs(120);
@@ -29,37 +30,46 @@ const FIRST_PATIENCE: Duration = Duration::from_secs(120);
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
     match Options::parse().command {
-        Command::Seq { steps, run } => benchmark(Workload::seq(steps), &run).await,
-        Command::Throughput { steps, clients, run } => benchmark(Workload::throughput(steps, clients), &run).await,
+        Command::Seq { steps, run } => benchmark(&[Workload::seq(steps)], &run).await,
+        Command::Throughput { steps, clients, run } => benchmark(&[Workload::throughput(steps, clients)], &run).await,
+        Command::All { run } => benchmark(&Workload::all(), &run).await,
         Command::Worker => job::work().await.map(|()| ExitCode::SUCCESS),
     }
 }
 
-async fn benchmark(workload: Workload, run: &RunOptions) -> anyhow::Result<ExitCode> {
+/// Measures workloads one after the other on the same processes.
+async fn benchmark(workloads: &[Workload], run: &RunOptions) -> anyhow::Result<ExitCode> {
     let cluster = Cluster::start(run).await?;
-    let outcome = measure(&cluster, workload, run).await;
+    let outcome = measure_all(&cluster, workloads, run).await;
     if outcome.is_err() {
         eprintln!("{}", cluster.logs());
     }
     cluster.stop().await;
-    let measured = outcome?;
-    println!("{}", serde_json::to_string(&measured)?);
-    let mut table = Table::default();
-    table.add(&measured);
+    let table = outcome?;
     eprint!("{table}");
-    Ok(if measured.errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if table.errors() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn measure_all(cluster: &Cluster, workloads: &[Workload], run: &RunOptions) -> anyhow::Result<Table> {
+    let client = cluster.client()?;
+    let mut table = Table::default();
+    for workload in workloads {
+        let measured = measure(cluster, &client, *workload, run).await?;
+        println!("{}", serde_json::to_string(&measured)?);
+        table.add(measured);
+    }
+    Ok(table)
 }
 
 /// Warms up, then measures.
-async fn measure(cluster: &Cluster, workload: Workload, run: &RunOptions) -> anyhow::Result<Measured> {
-    let client = cluster.client()?;
-    let first = load::run_one(&client, workload.steps);
+async fn measure(cluster: &Cluster, client: &Client, workload: Workload, run: &RunOptions) -> anyhow::Result<Measured> {
+    let first = load::run_one(client, workload.steps);
     tokio::time::timeout(FIRST_PATIENCE, first)
         .await
         .with_context(|| format!("the first workflow is not done after {FIRST_PATIENCE:?}"))??;
-    load::run(&client, workload, run.warm_up()).await;
+    load::run(client, workload, run.warm_up()).await;
     let before = cluster.usage();
-    let loaded = load::run(&client, workload, run.length()).await;
+    let loaded = load::run(client, workload, run.length()).await;
     let usage = cluster.usage().since(&before);
-    Ok(Measured::new(workload, cluster.broker(), &loaded, &usage))
+    Ok(Measured::new(workload, run.setting(), &loaded, &usage))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::load::Length;
 
@@ -38,6 +38,11 @@ pub(crate) enum Command {
         #[command(flatten)]
         run: RunOptions,
     },
+    /// Latency with 1, 3 and 10 activities, and throughput with 16, 64 and 256 clients, one after the other
+    All {
+        #[command(flatten)]
+        run: RunOptions,
+    },
     /// The worker of a benchmark, configured by the environment
     #[command(hide = true)]
     Worker,
@@ -58,6 +63,36 @@ pub(crate) struct RunOptions {
     /// A Kafka that is there, as host:port; the embedded broker by default, on disk
     #[arg(long, value_name = "LIST")]
     pub(crate) brokers: Option<String>,
+    /// When the embedded broker's records are made to survive a loss of power
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Fsync::Every, conflicts_with = "brokers")]
+    pub(crate) fsync: Fsync,
+    /// The process id of that Kafka, if it runs here and its CPU time is to be told
+    #[arg(long, value_name = "PID", requires = "brokers")]
+    pub(crate) broker_pid: Option<u32>,
+    /// What the results call the broker; `embedded` with its policy, or `kafka`, by default
+    #[arg(long, value_name = "TEXT")]
+    label: Option<String>,
+}
+
+/// As `tidewright broker --fsync` knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Fsync {
+    /// Before they are acknowledged
+    Every,
+    /// Within 100 ms
+    Interval,
+    /// When the operating system sees fit
+    Os,
+}
+
+impl Fsync {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Every => "every",
+            Self::Interval => "interval",
+            Self::Os => "os",
+        }
+    }
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -70,6 +105,15 @@ fn seconds(text: &str) -> Result<f64, String> {
 impl RunOptions {
     pub(crate) fn warm_up(&self) -> Length {
         Length::Time(Duration::from_secs_f64(self.warm_up))
+    }
+
+    /// What is measured besides the workload.
+    pub(crate) fn setting(&self) -> String {
+        let default = || match &self.brokers {
+            Some(_) => "kafka".to_owned(),
+            None => format!("embedded, fsync {}", self.fsync.name()),
+        };
+        self.label.clone().unwrap_or_else(default)
     }
 
     pub(crate) fn length(&self) -> Length {

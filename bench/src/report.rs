@@ -13,7 +13,7 @@ use crate::load::{Loaded, Workload};
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Measured {
     pub(crate) workload: &'static str,
-    pub(crate) broker: &'static str,
+    pub(crate) broker: String,
     pub(crate) steps: u32,
     pub(crate) clients: u32,
     pub(crate) payload_bytes: usize,
@@ -30,7 +30,6 @@ pub(crate) struct Measured {
     pub(crate) engine_cpu_ms_per_workflow: Option<f64>,
     pub(crate) worker_cpu_ms_per_workflow: Option<f64>,
     pub(crate) load_cpu_ms_per_workflow: Option<f64>,
-    /// Of the embedded broker only.
     pub(crate) broker_cpu_ms_per_workflow: Option<f64>,
     pub(crate) engine_rss_mb: Option<f64>,
     pub(crate) worker_rss_mb: Option<f64>,
@@ -38,7 +37,7 @@ pub(crate) struct Measured {
 }
 
 impl Measured {
-    pub(crate) fn new(workload: Workload, broker: &'static str, loaded: &Loaded, usages: &Usages) -> Self {
+    pub(crate) fn new(workload: Workload, broker: String, loaded: &Loaded, usages: &Usages) -> Self {
         let Workload { name, steps, clients } = workload;
         let workflows = loaded.latencies.len();
         let seconds = loaded.elapsed.as_secs_f64();
@@ -85,13 +84,13 @@ fn rounded(number: f64) -> f64 {
     (number * 1e3).round() / 1e3
 }
 
-/// Results in columns.
+/// Results in columns: a table for people, which is Markdown, too.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    rows: Vec<[String; 12]>,
+    results: Vec<Measured>,
 }
 
-const TITLES: [&str; 12] = [
+const TITLES: [&str; 13] = [
     "workload",
     "broker",
     "steps",
@@ -101,42 +100,58 @@ const TITLES: [&str; 12] = [
     "p99 ms",
     "max ms",
     "workflows/s",
-    "engine ms/wf",
-    "worker ms/wf",
+    "engine ms",
+    "worker ms",
+    "broker ms",
     "errors",
 ];
 
 impl Table {
-    pub(crate) fn add(&mut self, result: &Measured) {
-        let number = |number: Option<f64>| number.map_or_else(|| "-".to_owned(), |number| format!("{number:.2}"));
-        self.rows.push([
-            result.workload.to_owned(),
-            result.broker.to_owned(),
-            result.steps.to_string(),
-            result.clients.to_string(),
-            number(result.p50_ms),
-            number(result.p95_ms),
-            number(result.p99_ms),
-            number(result.max_ms),
-            number(Some(result.workflows_per_s)),
-            number(result.engine_cpu_ms_per_workflow),
-            number(result.worker_cpu_ms_per_workflow),
-            result.errors.to_string(),
-        ]);
+    pub(crate) fn add(&mut self, result: Measured) {
+        self.results.push(result);
     }
+
+    /// Of all results together.
+    pub(crate) fn errors(&self) -> u64 {
+        self.results.iter().map(|result| result.errors).sum()
+    }
+}
+
+fn row(result: &Measured) -> [String; TITLES.len()] {
+    let number = |number: Option<f64>| number.map_or_else(|| "-".to_owned(), |number| format!("{number:.2}"));
+    [
+        result.workload.to_owned(),
+        result.broker.clone(),
+        result.steps.to_string(),
+        result.clients.to_string(),
+        number(result.p50_ms),
+        number(result.p95_ms),
+        number(result.p99_ms),
+        number(result.max_ms),
+        format!("{:.0}", result.workflows_per_s),
+        number(result.engine_cpu_ms_per_workflow),
+        number(result.worker_cpu_ms_per_workflow),
+        number(result.broker_cpu_ms_per_workflow),
+        result.errors.to_string(),
+    ]
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let titles = TITLES.map(str::to_owned);
-        let rows = || std::iter::once(&titles).chain(&self.rows);
+        let rows: Vec<_> = self.results.iter().map(row).collect();
+        let rows = || std::iter::once(&titles).chain(&rows);
         let widths: Vec<_> =
             (0..TITLES.len()).map(|column| rows().map(|row| row[column].len()).max().unwrap_or_default()).collect();
-        for row in rows() {
+        for (line, row) in rows().enumerate() {
             for (cell, width) in row.iter().zip(&widths) {
-                write!(f, "{cell:>width$}  ")?;
+                write!(f, "| {cell:>width$} ")?;
             }
-            writeln!(f)?;
+            writeln!(f, "|")?;
+            if line == 0 {
+                widths.iter().try_for_each(|width| write!(f, "|{:->width$}:", "", width = width + 1))?;
+                writeln!(f, "|")?;
+            }
         }
         Ok(())
     }
@@ -165,7 +180,7 @@ mod tests {
         let loaded = Loaded { latencies: samples(4), errors: 1, elapsed: Duration::from_secs(2) };
         let mut usages = Usages::default();
         usages.engine.cpu = Some(Duration::from_millis(40));
-        let result = Measured::new(Workload::throughput(3, 16), "kafka", &loaded, &usages);
+        let result = Measured::new(Workload::throughput(3, 16), "kafka".to_owned(), &loaded, &usages);
         assert_eq!((result.workflows_per_s, result.activities_per_s), (2.0, 6.0));
         assert_eq!(result.engine_cpu_ms_per_workflow, Some(10.0));
         assert_eq!((result.worker_cpu_ms_per_workflow, result.errors), (None, 1));
