@@ -27,9 +27,19 @@ macro_rules! tagged_enum {
                 use ::serde::de::Error as _;
                 let raw = Box::<::serde_json::value::RawValue>::deserialize(deserializer)?;
                 let tag = $crate::tagged::read_tag(raw.get()).map_err(D::Error::custom)?;
-                match tag.as_ref() {
-                    $(stringify!($variant) => ::serde_json::from_str(raw.get()).map(Self::$variant).map_err(D::Error::custom),)+
-                    other => Err(D::Error::unknown_variant(other, Self::TYPES)),
+                match Self::from_tagged(tag.as_ref(), raw.get()) {
+                    Some(read) => read.map_err(D::Error::custom),
+                    None => Err(D::Error::unknown_variant(tag.as_ref(), Self::TYPES)),
+                }
+            }
+        }
+
+        impl $name {
+            /// Reads the variant of a `type` that was read already from the same text; none if there is no such one.
+            fn from_tagged(tag: &str, text: &str) -> Option<Result<Self, ::serde_json::Error>> {
+                match tag {
+                    $(stringify!($variant) => Some(::serde_json::from_str(text).map(Self::$variant)),)+
+                    _ => None,
                 }
             }
         }

@@ -13,6 +13,9 @@ use crate::context::TaskToken;
 use crate::state::{ActivityState, RunRow, State, WorkflowTaskState};
 use crate::{Rows, RowsError};
 
+/// Up to so many events are looked up one by one for a task, as most tasks need only a few; more are scanned.
+const EVENTS_LOOKED_UP_MAX: u64 = 16;
+
 /// One thing that must happen outside.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
@@ -138,7 +141,12 @@ pub fn workflow_task<R: Rows>(
     let Some((run, started_time_ms)) = wanted_run(&state, workflow_id, task)? else { return Ok(None) };
     let whole = task.attempt > 1 || possible_repeat;
     let from = if whole { 1 } else { run.accepted_started_event_id + 1 };
-    let mut events = state.events(workflow_id, &task.run_id, from, usize::MAX, TASK_HISTORY_BYTES_MAX)?;
+    let (next, bytes_max) = (run.next_event_id, TASK_HISTORY_BYTES_MAX);
+    let mut events = if next.saturating_sub(from) > EVENTS_LOOKED_UP_MAX {
+        state.events(workflow_id, &task.run_id, from, usize::MAX, bytes_max)?
+    } else {
+        state.few_events(workflow_id, &task.run_id, from..next, bytes_max)?
+    };
     if events.last().map(|event| event.event_id + 1) != Some(run.next_event_id) {
         // It does not fit: the worker pages from its beginning, and the task carries nothing.
         events.clear();
@@ -178,7 +186,7 @@ pub fn activity_task<R: Rows>(
     let (run_id, event_id) = (&task.run_id, task.scheduled_event_id);
     let Some(row) = state.activity(workflow_id, run_id, event_id)? else { return Ok(None) };
     let Some(run) = state.run(workflow_id, run_id)? else { return Ok(None) };
-    let scheduled = state.events(workflow_id, run_id, event_id, 1, usize::MAX)?.pop();
+    let scheduled = state.event(workflow_id, run_id, event_id)?;
     let Some(EventAttributes::ActivityTaskScheduled(scheduled)) = scheduled.map(|event| event.attributes) else {
         return Ok(None);
     };

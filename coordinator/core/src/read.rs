@@ -179,7 +179,7 @@ pub fn outcome<R: Rows>(rows: &R, id: &WorkflowId, run_id: &RunId) -> Result<Opt
     let Some(run) = state.run(id, run_id)? else { return Ok(None) };
     let mut outcome = WorkflowOutcome { run_id: run_id.clone(), status: run.status, result: None, failure: None };
     if run.status != WorkflowStatus::Running {
-        let last = state.events(id, run_id, run.next_event_id - 1, 1, usize::MAX)?.pop();
+        let last = state.event(id, run_id, run.next_event_id - 1)?;
         match last.map(|event| event.attributes) {
             Some(EventAttributes::WorkflowExecutionCompleted(completed)) => outcome.result = completed.result,
             Some(attributes) => outcome.failure = failure_of_close(attributes),

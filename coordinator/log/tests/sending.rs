@@ -132,3 +132,24 @@ async fn a_full_buffer_makes_senders_wait() {
     let end = Admin::new(&config).unwrap().watermarks(&topic, 0).await.unwrap().high;
     assert_eq!(end, deliveries.len() as u64 + 1);
 }
+
+#[tokio::test]
+async fn a_busy_topic_keeps_the_order_of_each_partition() {
+    let config = config();
+    let topic = topic(&config, "busy", TopicKind::Commands, 3).await;
+    let producer = Producer::new(&config).unwrap();
+    let mut deliveries = Vec::new();
+    for number in 0..3_000 {
+        // Some name their partition, some leave it to their key.
+        let record = Record::to(&topic).value("x");
+        let record =
+            if number % 5 == 0 { record.partition(number % 3) } else { record.key(format!("k{}", number % 7)) };
+        deliveries.push(producer.send(record).await);
+    }
+    let mut last = std::collections::BTreeMap::new();
+    for delivery in deliveries {
+        let acked = soon("delivery", delivery).await.unwrap();
+        let before = last.insert(acked.partition, acked.offset);
+        assert!(before.is_none_or(|before| before < acked.offset), "{before:?} stands before {acked:?}");
+    }
+}

@@ -268,6 +268,9 @@ impl<S: Store> Owner<S> {
     /// Takes a record of the history while the partition is owned.
     pub(crate) fn read_back(&mut self, record: LogRecord, actions: &mut Vec<Action>) -> Result<(), Stop> {
         self.history_next = record.offset + 1;
+        if self.is_next_own(&record) {
+            return self.own_record_read_back(actions);
+        }
         let own = self.epoch.clone();
         match read_history(&record)? {
             None => Ok(()),
@@ -277,9 +280,7 @@ impl<S: Store> Owner<S> {
                 self.position_read_back(&position, key, actions);
                 Ok(())
             }
-            Some(HistoryRecord::Transition(change)) if own.as_ref() == Some(&change.epoch) => {
-                self.own_record_read_back(&change.key(), actions)
-            }
+            Some(HistoryRecord::Transition(change)) if own.as_ref() == Some(&change.epoch) => Ok(()),
             Some(HistoryRecord::Transition(change)) => {
                 // A deposed owner's: invalid, and tombstoned unless its key was valid once (R12).
                 if self.meta.never_valid(&change.epoch, change.source_offset) {
@@ -291,11 +292,15 @@ impl<S: Store> Owner<S> {
         }
     }
 
-    fn own_record_read_back(&mut self, key: &str, actions: &mut Vec<Action>) -> Result<(), Stop> {
+    /// Whether it is the record that the batch waits for: its key says so, since no key is ever used twice (R2).
+    fn is_next_own(&self, record: &LogRecord) -> bool {
+        let awaited = self.batch.as_ref().and_then(|batch| batch.waiting.front());
+        record.value.is_some() && awaited.is_some() && awaited.map(String::as_bytes) == record.key.as_deref()
+    }
+
+    fn own_record_read_back(&mut self, actions: &mut Vec<Action>) -> Result<(), Stop> {
         let Some(batch) = self.batch.as_mut() else { return Ok(()) };
-        if batch.waiting.front().map(String::as_str) == Some(key) {
-            batch.waiting.pop_front();
-        }
+        batch.waiting.pop_front();
         if batch.waiting.is_empty() { self.commit(actions) } else { Ok(()) }
     }
 

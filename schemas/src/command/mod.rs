@@ -99,11 +99,9 @@ impl Command {
         let bytes = value.ok_or(CommandError::Tombstone)?;
         let text = std::str::from_utf8(bytes).map_err(|e| CommandError::NotUtf8(e.to_string()))?;
         let tag = read_tag(text).map_err(|e| CommandError::NotJson(e.to_string()))?;
-        if !Self::TYPES.contains(&tag.as_ref()) {
-            return Err(CommandError::UnknownType(tag.chars().take(100).collect()));
-        }
-        serde_json::from_str(text)
-            .map_err(|e| CommandError::WrongFields { command: tag.into_owned(), problem: e.to_string() })
+        let read =
+            Self::from_tagged(&tag, text).ok_or_else(|| CommandError::UnknownType(tag.chars().take(100).collect()))?;
+        read.map_err(|e| CommandError::WrongFields { command: tag.into_owned(), problem: e.to_string() })
     }
 
     /// The workflow id that the value itself names, where it names one.

@@ -191,7 +191,7 @@ impl Draft {
             Some(EventAttributes::ActivityTaskTimedOut(event)) => event.scheduled_event_id,
             _ => return Ok(false),
         };
-        let scheduled = state.events(&self.workflow_id, &self.run_id, scheduled_event_id, 1, usize::MAX)?.pop();
+        let scheduled = state.event(&self.workflow_id, &self.run_id, scheduled_event_id)?;
         Ok(matches!(
             scheduled.map(|event| event.attributes),
             Some(EventAttributes::ActivityTaskScheduled(scheduled)) if scheduled.detached

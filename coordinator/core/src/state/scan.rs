@@ -1,5 +1,7 @@
 //! Reading typed rows.
 
+use std::ops::Range;
+
 use serde::de::DeserializeOwned;
 use tidewright_schemas::{EventId, HistoryEvent, RunId, TaskId, TaskKind, WorkflowId};
 
@@ -20,6 +22,12 @@ pub(crate) fn decode<T: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T,
         Some((format, _)) => Err(corrupt(format!("it has format {format}, this version reads {FORMAT}"))),
         None => Err(corrupt("it is empty".to_owned())),
     }
+}
+
+fn decode_event(key: &[u8], value: &[u8]) -> Result<HistoryEvent, RowsError> {
+    let text: String = decode(key, value)?;
+    serde_json::from_str(&text)
+        .map_err(|e| RowsError::Corrupt { key: String::from_utf8_lossy(key).into_owned(), problem: e.to_string() })
 }
 
 impl<R: Rows> State<'_, R> {
@@ -89,6 +97,39 @@ impl<R: Rows> State<'_, R> {
         self.get(&keys::numbered_of_run(BUFFERED, id, run, number))
     }
 
+    /// One event.
+    pub(crate) fn event(
+        &self,
+        id: &WorkflowId,
+        run: &RunId,
+        event: EventId,
+    ) -> Result<Option<HistoryEvent>, RowsError> {
+        let key = keys::numbered_of_run(EVENT, id, run, event);
+        self.0.get(&key)?.map(|value| decode_event(&key, &value)).transpose()
+    }
+
+    /// As [`Self::events`], one by one: cheaper for a few, and for those that this batch has made.
+    pub(crate) fn few_events(
+        &self,
+        id: &WorkflowId,
+        run: &RunId,
+        wanted: Range<EventId>,
+        bytes_max: usize,
+    ) -> Result<Vec<HistoryEvent>, RowsError> {
+        let mut events = Vec::new();
+        let mut bytes = 0;
+        for event_id in wanted {
+            let key = keys::numbered_of_run(EVENT, id, run, event_id);
+            let Some(value) = self.0.get(&key)? else { break };
+            bytes += value.len();
+            if bytes > bytes_max && !events.is_empty() {
+                break;
+            }
+            events.push(decode_event(&key, &value)?);
+        }
+        Ok(events)
+    }
+
     /// Events from `from`, at most `limit` events and about `bytes_max` bytes, but at least one.
     pub(crate) fn events(
         &self,
@@ -111,11 +152,7 @@ impl<R: Rows> State<'_, R> {
                 if bytes > bytes_max && !events.is_empty() {
                     return Ok(events);
                 }
-                let text: String = decode(&key, &value)?;
-                let event: HistoryEvent = serde_json::from_str(&text).map_err(|e| RowsError::Corrupt {
-                    key: String::from_utf8_lossy(&key).into_owned(),
-                    problem: e.to_string(),
-                })?;
+                let event = decode_event(&key, &value)?;
                 next = event.event_id + 1;
                 events.push(event);
             }

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::gate::Place;
 use crate::error::{SendError, SendErrorKind};
 
 /// Where a confirmed record is.
@@ -58,13 +59,15 @@ fn producer_gone() -> SendError {
 pub(crate) struct Pending {
     outcome: oneshot::Sender<Result<Acked, SendError>>,
     /// Frees the record's place in the buffer when it is dropped.
-    _place: OwnedSemaphorePermit,
+    _room: OwnedSemaphorePermit,
+    /// Lets the next ones of its lane go when it is dropped.
+    _place: Option<Place>,
 }
 
 impl Pending {
-    pub(crate) fn new(place: OwnedSemaphorePermit) -> (Self, Delivery) {
+    pub(super) fn new(room: OwnedSemaphorePermit, place: Option<Place>) -> (Self, Delivery) {
         let (outcome, receiver) = oneshot::channel();
-        (Self { outcome, _place: place }, Delivery(State::Waiting(receiver)))
+        (Self { outcome, _room: room, _place: place }, Delivery(State::Waiting(receiver)))
     }
 
     pub(crate) fn resolve(self, outcome: Result<Acked, SendError>) {

@@ -9,14 +9,14 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::delivery::{Delivery, Pending};
 use super::link::{Link, Watcher};
 use super::{BUFFER_BYTES_MAX, BUFFER_UNIT_BYTES, buffer_units, shared_defaults, shared_requirements};
 use crate::config::{KafkaConfig, property};
 use crate::error::{LogError, SendError, SendErrorKind};
-use crate::record::Entry;
+use crate::record::{Entry, Record};
 
 /// Brokers forget a producer's sequence numbers after a day; a retry later than that could be written twice.
 const OLDEST_MAX: Duration = Duration::from_secs(12 * 60 * 60);
@@ -98,27 +98,44 @@ impl HistoryProducer {
     pub async fn append(&self, topic: &str, partition: u32, entries: Vec<Entry>) -> Append {
         let age = self.begin();
         let mut deliveries = Vec::with_capacity(entries.len());
+        let mut ready = Vec::with_capacity(entries.len());
         for entry in entries {
             if let Some(error) = self.failure() {
                 deliveries.push(Delivery::failed(error));
                 break;
             }
             let record = entry.into_record(topic, partition);
-            let place = Arc::clone(&self.buffer).acquire_many_owned(buffer_units(record.size_bytes()));
-            let mut failure = self.failure.clone();
-            let place = tokio::select! {
-                place = place => place.ok(),
-                _ = failure.wait_for(Option::is_some) => None,
-            };
-            let Some(place) = place else {
+            let Some(room) = self.room(&record, &mut ready).await else {
                 deliveries.push(Delivery::failed(self.failure().unwrap_or_else(closed)));
                 break;
             };
-            let (pending, delivery) = Pending::new(place);
-            self.link.enqueue(&record, pending);
+            let (pending, delivery) = Pending::new(room, None);
+            ready.push((record, pending));
             deliveries.push(delivery);
         }
+        self.enqueue(&mut ready);
         Append(Box::pin(collect(deliveries, self.failure.clone(), age)))
+    }
+
+    /// Waits for room for a record; what is ready goes out first, since only that makes room.
+    async fn room(&self, record: &Record, ready: &mut Vec<(Record, Pending)>) -> Option<OwnedSemaphorePermit> {
+        let units = buffer_units(record.size_bytes());
+        if let Ok(room) = Arc::clone(&self.buffer).try_acquire_many_owned(units) {
+            return Some(room);
+        }
+        self.enqueue(ready);
+        let mut failure = self.failure.clone();
+        tokio::select! {
+            room = Arc::clone(&self.buffer).acquire_many_owned(units) => room.ok(),
+            _ = failure.wait_for(Option::is_some) => None,
+        }
+    }
+
+    /// Hands records to librdkafka without a pause between them, so that they go in one request.
+    fn enqueue(&self, ready: &mut Vec<(Record, Pending)>) {
+        for (record, pending) in ready.drain(..) {
+            self.link.enqueue(&record, pending);
+        }
     }
 
     /// The error that ended this producer, if one did.

@@ -4,6 +4,7 @@
 //! answers), [`HistoryProducer`] for history, which may have no gap.
 
 mod delivery;
+mod gate;
 mod history;
 mod link;
 mod plain;

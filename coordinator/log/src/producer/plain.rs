@@ -3,9 +3,10 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::delivery::{Delivery, Pending};
+use super::gate::{Gate, Place};
 use super::link::{Link, Watcher};
 use super::{BUFFER_BYTES_MAX, BUFFER_UNIT_BYTES, buffer_units, shared_defaults, shared_requirements};
 use crate::config::{KafkaConfig, property};
@@ -28,10 +29,13 @@ struct Shared {
     config: KafkaConfig,
     link: RwLock<Arc<Link<Plain>>>,
     buffer: Arc<Semaphore>,
+    gate: Arc<Gate>,
 }
 
 /// A failed record concerns nobody but its sender.
-struct Plain;
+pub(super) struct Plain {
+    gate: Arc<Gate>,
+}
 
 impl Watcher for Plain {
     fn on_failed_record(&self, _error: &SendError) -> bool {
@@ -41,14 +45,21 @@ impl Watcher for Plain {
     fn on_fatal(&self, error: &SendError) {
         tracing::warn!("{error}; a new producer takes over");
     }
+
+    fn on_tick(&self) -> bool {
+        self.gate.open_stuck();
+        false
+    }
 }
 
 impl Producer {
     /// Makes the client; it connects in the background.
     pub fn new(config: &KafkaConfig) -> Result<Self, LogError> {
+        let gate = Arc::new(Gate::default());
         let shared = Shared {
             config: config.clone(),
-            link: RwLock::new(Arc::new(connect(config)?)),
+            link: RwLock::new(Arc::new(connect(config, &gate)?)),
+            gate,
             buffer: Arc::new(Semaphore::new(BUFFER_BYTES_MAX / BUFFER_UNIT_BYTES)),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -59,7 +70,7 @@ impl Producer {
     pub async fn send(&self, record: Record) -> Delivery {
         let buffer = Arc::clone(&self.shared.buffer);
         match buffer.acquire_many_owned(buffer_units(record.size_bytes())).await {
-            Ok(place) => self.enqueue(&record, place),
+            Ok(room) => self.enqueue(record, room),
             Err(closed) => Delivery::failed(unavailable(closed.to_string())),
         }
     }
@@ -68,7 +79,7 @@ impl Producer {
     pub fn try_send(&self, record: Record) -> Result<Delivery, Record> {
         let buffer = Arc::clone(&self.shared.buffer);
         match buffer.try_acquire_many_owned(buffer_units(record.size_bytes())) {
-            Ok(place) => Ok(self.enqueue(&record, place)),
+            Ok(room) => Ok(self.enqueue(record, room)),
             Err(_) => Err(record),
         }
     }
@@ -86,11 +97,13 @@ impl Producer {
         BUFFER_BYTES_MAX.saturating_sub(self.shared.buffer.available_permits() * BUFFER_UNIT_BYTES)
     }
 
-    fn enqueue(&self, record: &Record, place: tokio::sync::OwnedSemaphorePermit) -> Delivery {
+    fn enqueue(&self, record: Record, room: OwnedSemaphorePermit) -> Delivery {
         match self.link() {
             Ok(link) => {
-                let (pending, delivery) = Pending::new(place);
-                link.enqueue(record, pending);
+                let lane = Gate::lane_of(&record);
+                let place = Place { gate: Arc::clone(&self.shared.gate), lane };
+                let (pending, delivery) = Pending::new(room, Some(place));
+                self.shared.gate.pass(lane, link, record, pending);
                 delivery
             }
             Err(error) => Delivery::failed(unavailable(error.to_string())),
@@ -104,16 +117,21 @@ impl Producer {
         }
         let mut slot = self.shared.link.write().unwrap_or_else(PoisonError::into_inner);
         if slot.is_broken() {
-            *slot = Arc::new(connect(&self.shared.config)?);
+            *slot = Arc::new(connect(&self.shared.config, &self.shared.gate)?);
         }
         Ok(Arc::clone(&slot))
     }
 }
 
-fn connect(config: &KafkaConfig) -> Result<Link<Plain>, LogError> {
+fn connect(config: &KafkaConfig, gate: &Arc<Gate>) -> Result<Link<Plain>, LogError> {
     let mut defaults = shared_defaults();
     defaults.push(property("message.timeout.ms", 30_000));
-    Link::new("tw-producer", &config.client(&defaults, &shared_requirements())?, Plain, DRAIN)
+    Link::new(
+        "tw-producer",
+        &config.client(&defaults, &shared_requirements())?,
+        Plain { gate: Arc::clone(gate) },
+        DRAIN,
+    )
 }
 
 fn unavailable(message: String) -> SendError {

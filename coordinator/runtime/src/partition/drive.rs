@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
 use tidewright_log::{Append, HistoryProducer, PartitionReader, ReadError, Received, StartAt};
 use tidewright_owner::{BacklogKey, Bounds, EffectId, Identity, Input, LogBounds, LogRecord, Owner, Stop};
 use tidewright_schemas::TaskId;
@@ -29,6 +29,8 @@ const STORE_TRIES: u32 = 50;
 /// How much is read at once.
 const READ_RECORDS: usize = 1_000;
 const READ_BYTES: usize = 1024 * 1024;
+/// How many deliveries are taken before the loop looks at anything else.
+const DELIVERIES_PER_TURN: usize = 1_000;
 
 /// Everything that is under way for one owner.
 pub(super) struct UnderWay {
@@ -102,6 +104,7 @@ async fn drive_until_stopped(
         carrier.handling();
         let actions = owner.handle(input)?;
         carrier.carry_out(actions, &mut under_way).await?;
+        take_deliveries(&mut owner, &mut carrier, &mut under_way).await?;
         if owner.epoch().is_some() {
             *was_owned = true;
         } else {
@@ -111,6 +114,27 @@ async fn drive_until_stopped(
     }
     store.flush().map_err(|e| End::Stop(Stop::Rows(e)))?;
     Ok(())
+}
+
+/// Takes what is known to have been delivered: that is a lot, and a turn of the loop for each would cost more than it.
+async fn take_deliveries(
+    owner: &mut Owner<PartitionStore>,
+    carrier: &mut Carrier,
+    under_way: &mut UnderWay,
+) -> Result<(), End> {
+    for _ in 0..DELIVERIES_PER_TURN {
+        let Some(Some((id, sent))) = under_way.sends.next().now_or_never() else { break };
+        let actions = owner.handle(delivery(id, sent))?;
+        carrier.carry_out(actions, under_way).await?;
+    }
+    Ok(())
+}
+
+fn delivery(id: EffectId, sent: Sent) -> Input {
+    match sent {
+        Ok(()) => Input::Delivered(id),
+        Err((failure, message)) => Input::NotDelivered(id, failure, message),
+    }
 }
 
 /// What happens next. Cancelling it loses nothing.
@@ -123,10 +147,7 @@ async fn next_input(under_way: &mut UnderWay, wants_commands: bool) -> Result<In
                 let batch = batch.map_err(|e| End::Trouble(e.to_string()))?;
                 Ok(Input::History(batch.records.into_iter().map(log_record).collect()))
             }
-            Some((id, sent)) = sends.next(), if !sends.is_empty() => Ok(match sent {
-                Ok(()) => Input::Delivered(id),
-                Err((failure, message)) => Input::NotDelivered(id, failure, message),
-            }),
+            Some((id, sent)) = sends.next(), if !sends.is_empty() => Ok(delivery(id, sent)),
             Some((key, present)) = scans.next(), if !scans.is_empty() => Ok(Input::Backlog(key, present)),
             batch = read(commands.as_mut()), if wants_commands && commands.is_some() => {
                 let batch = batch.map_err(|e| End::Trouble(e.to_string()))?;

@@ -18,7 +18,7 @@ pub struct WorkerOptions {
     /// How long running activities have to end when the worker stops. Default: 10 s.
     pub shutdown_grace: Duration,
     /// How many partitions the task topics get if this worker is the first to need them: with the slots they set how
-    /// far a queue can be spread. Default: 8.
+    /// far a queue can be spread, and a broker's work grows with them. Default: 4.
     pub task_topic_partitions: u32,
     /// Where `GET /metrics` answers in Prometheus' text form. Default: nowhere; what is measured goes through the `metrics`
     /// facade all the same, for a recorder of the application's own.
@@ -32,7 +32,7 @@ impl Default for WorkerOptions {
             max_concurrent_workflow_tasks: 100,
             max_cached_runs: 1_000,
             shutdown_grace: Duration::from_secs(10),
-            task_topic_partitions: 8,
+            task_topic_partitions: 4,
             metrics_listen: None,
         }
     }
