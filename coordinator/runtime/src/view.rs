@@ -20,6 +20,14 @@ pub(crate) struct OwnedPartition {
     waiting: Mutex<BTreeMap<WorkflowId, Arc<Notify>>>,
 }
 
+impl Drop for OwnedPartition {
+    /// Whoever waits here would not hear of an end that the next owner commits: they are told to ask it.
+    fn drop(&mut self) {
+        let waiting = self.waiting.get_mut().unwrap_or_else(PoisonError::into_inner);
+        waiting.values().for_each(|notify| notify.notify_waiters());
+    }
+}
+
 impl OwnedPartition {
     pub(crate) fn new(store: PartitionStore, contact: Arc<Contact>) -> Self {
         Self { store, contact, waiting: Mutex::default() }
@@ -139,5 +147,30 @@ impl PartitionView {
     /// Runs, newest first, from a key; the keys of several partitions merge bytewise.
     pub fn list(&self, from_key: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, WorkflowSummary)>, ReadError> {
         self.read(|rows| read::list(rows, from_key, limit))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use tidewright_store::SharedMemory;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waits_for_a_result_is_told_when_the_partition_goes() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = PartitionStore::open(directory.path(), &SharedMemory::new(1 << 20, 1 << 20)).unwrap();
+        let contact = Arc::new(Contact::new(Duration::from_secs(3_600)));
+        contact.heard(Some(Instant::now()));
+        let owned = Arc::new(OwnedPartition::new(store, contact));
+        let view = PartitionView { partition: 0, owned: Arc::downgrade(&owned) };
+        let id = WorkflowId::new("w").unwrap();
+        let mut outcome = std::pin::pin!(view.outcome(&id, None, Duration::from_secs(3_600)));
+        assert!(futures::poll!(outcome.as_mut()).is_pending());
+        drop(owned);
+        let told = tokio::time::timeout(Duration::from_secs(60), outcome).await;
+        assert!(matches!(told, Ok(Err(ReadError::NotOwned))), "{told:?}");
     }
 }
