@@ -1,5 +1,6 @@
 //! The processes of a benchmark, all of which end with it.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -135,7 +136,7 @@ async fn start_broker(tidewright: &Path, fsync: Fsync, directory: &Path) -> anyh
 
 async fn start_engine(tidewright: &Path, client: &ClientConfig, directory: &Path) -> anyhow::Result<(Child, String)> {
     let secret = directory.join("secret");
-    std::fs::write(&secret, format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>()))?;
+    write_private(&secret, &format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>()))?;
     let mut command = Command::new(tidewright);
     command
         .args(["serve", "--http-listen", "127.0.0.1:0", "--brokers", &client.kafka.brokers])
@@ -147,6 +148,15 @@ async fn start_engine(tidewright: &Path, client: &ClientConfig, directory: &Path
     let (process, ready) = start_and_wait(command, directory, "engine").await?;
     let http_url = ready["http"].as_str().context("the engine's ready line has no `http`")?.to_owned();
     Ok((process, http_url))
+}
+
+/// A file that others cannot read, as an engine wants its secret to be.
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)?.write_all(text.as_bytes())
 }
 
 fn start_worker(client: &ClientConfig, directory: &Path) -> anyhow::Result<Child> {
