@@ -5,8 +5,8 @@ use sha2::{Digest as _, Sha256};
 use tidewright_schemas::limits::FLUSH_BYTES_MAX;
 use tidewright_schemas::{
     BufferFlushed, EventAttributes, EventBuffered, EventId, Failure, HistoryEvent, NextRun, RowFact, RunId,
-    WorkerIdentity, WorkflowId, WorkflowTaskFailed, WorkflowTaskFailedCause, WorkflowTaskScheduled,
-    WorkflowTaskStarted,
+    WorkerIdentity, WorkflowId, WorkflowTaskDispatched, WorkflowTaskFailed, WorkflowTaskFailedCause,
+    WorkflowTaskScheduled, WorkflowTaskStarted,
 };
 
 use super::fit;
@@ -67,11 +67,6 @@ impl Draft {
             events: Vec::new(),
             rows: Vec::new(),
         }
-    }
-
-    /// The id that the next event will have.
-    pub(crate) fn next_event_id(&self) -> EventId {
-        self.next_event_id
     }
 
     /// Appends an event.
@@ -205,6 +200,12 @@ impl Draft {
         self.event(WorkflowTaskStarted { scheduled_event_id });
         self.idle = false;
         self.buffering = true;
+    }
+
+    /// Sends the next attempt of a workflow task that failed: its boundaries become events when it is accepted (R22).
+    pub(crate) fn send_workflow_task_again(&mut self, attempt: u32, last_failure: Failure) {
+        let (scheduled_event_id, time_ms) = (self.next_event_id, self.now_ms);
+        self.row(WorkflowTaskDispatched { attempt, scheduled_event_id, time_ms, last_failure });
     }
 
     /// The change, or nothing if nothing changes.

@@ -12,9 +12,7 @@ mod task_trouble;
 mod timer;
 mod workflow_task;
 
-use tidewright_schemas::{
-    Answer, Answered, Command, DeadLettered, OriginSeen, Rejected, RowFact, TaskKind, WorkflowId,
-};
+use tidewright_schemas::{Answer, Answered, Command, DeadLettered, OriginSeen, Rejected, RowFact, WorkflowId};
 
 use crate::state::State;
 use crate::{Change, Context, Decided, Rejection, Rows, RowsError, TaskToken};
@@ -88,14 +86,8 @@ fn dispatch<R: Rows>(state: &State<'_, R>, request: &Request, context: &Context)
         (Command::FailActivity(c), Some(token)) => activity::fail(state, token, c, context),
         (Command::ConfirmTask(c), Some(token)) => confirm::confirm(state, token, c, context),
         (Command::FireTimer(c), _) => timer::fire(state, &request.workflow_id, c, context),
-        (Command::EffectFailed(c), _) => match c.task.kind {
-            TaskKind::Workflow => task_trouble::workflow_task_undeliverable(state, &request.workflow_id, c, context),
-            TaskKind::Activity => task_trouble::activity_undeliverable(state, &request.workflow_id, c, context),
-        },
-        (Command::TaskLost(c), _) => match c.task.kind {
-            TaskKind::Workflow => task_trouble::workflow_task_lost(state, &request.workflow_id, c, context),
-            TaskKind::Activity => task_trouble::activity_lost(state, &request.workflow_id, c, context),
-        },
+        (Command::EffectFailed(c), _) => task_trouble::undeliverable(state, &request.workflow_id, c, context),
+        (Command::TaskLost(c), _) => task_trouble::lost(state, &request.workflow_id, c, context),
         (command, None) => {
             let message = format!("a {} without the token of its task; repeat the task's token", command.type_name());
             Err(Rejection::new("TW0107", message).into())

@@ -5,11 +5,11 @@ use tidewright_schemas::{
     WorkflowId,
 };
 
+use super::Decision;
 use super::activity::OpenActivity;
 use super::activity_retry::{AttemptFailure, fail_attempt};
 use super::draft::Draft;
-use super::{Decision, workflow_task};
-use crate::state::{ActivityState, RunRow, State, WorkflowTaskState, activity_timers};
+use crate::state::{ActivityState, RunRow, State, WorkflowTaskState, activity_timers, run_timers, timer_of};
 use crate::{Context, Decided, Rows};
 
 pub(super) fn fire<R: Rows>(
@@ -19,10 +19,10 @@ pub(super) fn fire<R: Rows>(
     context: &Context,
 ) -> Decision {
     match command.target {
-        TimerTarget::Timer => fire_timer(state, workflow_id, command, context),
-        TimerTarget::WorkflowTaskRetry => retry_workflow_task(state, workflow_id, command, context),
-        TimerTarget::WorkflowStartDelay => end_start_delay(state, workflow_id, command, context),
-        TimerTarget::WorkflowTimeout => time_out_run(state, workflow_id, command, context),
+        TimerTarget::Timer
+        | TimerTarget::WorkflowTaskRetry
+        | TimerTarget::WorkflowStartDelay
+        | TimerTarget::WorkflowTimeout => fire_for_run(state, workflow_id, command, context),
         TimerTarget::ActivityRetry
         | TimerTarget::ActivityStartToClose
         | TimerTarget::ActivityScheduleToStart
@@ -36,86 +36,41 @@ fn early(command: &FireTimer, context: &Context) -> Option<Decided> {
     (wait_ms > 0).then_some(Decided::Early { wait_ms })
 }
 
-fn fire_timer<R: Rows>(
+fn fire_for_run<R: Rows>(
     state: &State<'_, R>,
     workflow_id: &WorkflowId,
     command: &FireTimer,
     context: &Context,
 ) -> Decision {
-    let Some(timer) = state.timer(workflow_id, &command.run_id, command.event_id)? else { return Ok(Decided::Nothing) };
     let Some(run) = state.run(workflow_id, &command.run_id)?.filter(RunRow::is_open) else {
         return Ok(Decided::Nothing);
     };
-    if timer.due_ms != command.due_ms {
+    let timer = match command.target {
+        TimerTarget::Timer => state.timer(workflow_id, &command.run_id, command.event_id)?,
+        _ => None,
+    };
+    let waits_for = timer.as_ref().map_or_else(|| run_timers(&run), timer_of);
+    if !waits_for.contains(&(command.target, command.attempt, command.due_ms)) {
         return Ok(Decided::Nothing);
     }
     if let Some(early) = early(command, context) {
         return Ok(early);
     }
     let mut draft = Draft::of(workflow_id, &command.run_id, &run, context);
-    let fired = TimerFired { timer_id: timer.timer_id, started_event_id: command.event_id };
-    draft.happened(vec![fired.into()], true);
-    Ok(draft.finish().into())
-}
-
-fn retry_workflow_task<R: Rows>(
-    state: &State<'_, R>,
-    workflow_id: &WorkflowId,
-    command: &FireTimer,
-    context: &Context,
-) -> Decision {
-    let Some(run) = state.run(workflow_id, &command.run_id)?.filter(RunRow::is_open) else {
-        return Ok(Decided::Nothing);
-    };
-    match &run.workflow_task {
-        WorkflowTaskState::BackingOff { attempt, due_ms, failure }
-            if *attempt == command.attempt && *due_ms == command.due_ms =>
-        {
-            let ids = (workflow_id, &command.run_id, &run);
-            Ok(early(command, context).unwrap_or_else(|| workflow_task::retry(ids, *attempt, failure.clone(), context)))
+    match (timer, &run.workflow_task) {
+        (Some(timer), _) => {
+            let fired = TimerFired { timer_id: timer.timer_id, started_event_id: command.event_id };
+            draft.happened(vec![fired.into()], true);
         }
-        _ => Ok(Decided::Nothing),
+        (None, _) if command.target == TimerTarget::WorkflowTimeout => {
+            draft.close_tasks(state, &run, 0)?;
+            draft.event(WorkflowExecutionTimedOut { retry_state: RetryState::Timeout, new_execution_run_id: None });
+        }
+        (None, WorkflowTaskState::BackingOff { attempt, failure, .. }) => {
+            draft.send_workflow_task_again(*attempt, failure.clone());
+        }
+        (None, _) => draft.send_workflow_task(),
     }
-}
-
-fn end_start_delay<R: Rows>(
-    state: &State<'_, R>,
-    workflow_id: &WorkflowId,
-    command: &FireTimer,
-    context: &Context,
-) -> Decision {
-    let Some(run) = state.run(workflow_id, &command.run_id)?.filter(RunRow::is_open) else {
-        return Ok(Decided::Nothing);
-    };
-    if run.workflow_task != (WorkflowTaskState::Delayed { due_ms: command.due_ms }) {
-        return Ok(Decided::Nothing);
-    }
-    if let Some(early) = early(command, context) {
-        return Ok(early);
-    }
-    let mut draft = Draft::of(workflow_id, &command.run_id, &run, context);
-    draft.send_workflow_task();
-    Ok(draft.finish().into())
-}
-
-fn time_out_run<R: Rows>(
-    state: &State<'_, R>,
-    workflow_id: &WorkflowId,
-    command: &FireTimer,
-    context: &Context,
-) -> Decision {
-    let Some(run) = state.run(workflow_id, &command.run_id)?.filter(RunRow::is_open) else {
-        return Ok(Decided::Nothing);
-    };
-    if run.times_out_ms != Some(command.due_ms) {
-        return Ok(Decided::Nothing);
-    }
-    if let Some(early) = early(command, context) {
-        return Ok(early);
-    }
-    let mut draft = Draft::of(workflow_id, &command.run_id, &run, context);
-    draft.close_tasks(state, &run, 0)?;
-    draft.event(WorkflowExecutionTimedOut { retry_state: RetryState::Timeout, new_execution_run_id: None });
     Ok(draft.finish().into())
 }
 

@@ -9,8 +9,8 @@
 
 use tidewright_schemas::{
     CompleteWorkflowTask, EventId, FailWorkflowTask, Failure, RunId, TaskKind, WorkerIdentity, WorkflowId,
-    WorkflowTaskCompleted, WorkflowTaskDispatched, WorkflowTaskFailed, WorkflowTaskFailedCause,
-    WorkflowTaskRetryScheduled, WorkflowTaskScheduled, WorkflowTaskStarted,
+    WorkflowTaskCompleted, WorkflowTaskFailed, WorkflowTaskFailedCause, WorkflowTaskRetryScheduled,
+    WorkflowTaskScheduled, WorkflowTaskStarted,
 };
 
 use super::decisions::{self, Refused};
@@ -177,25 +177,11 @@ pub(super) fn fail_task<R: Rows>(
     draft.flush(state, fit::json_bytes(&failed.failure))?;
     let attempt = task.attempt.saturating_add(1);
     if failed.at_once {
-        let (scheduled_event_id, time_ms) = (draft.next_event_id(), draft.now_ms);
-        draft.row(WorkflowTaskDispatched { attempt, scheduled_event_id, time_ms, last_failure: failed.failure });
+        draft.send_workflow_task_again(attempt, failed.failure);
     } else {
         let doubled = RETRY_FIRST_MS.saturating_mul(1 << task.attempt.saturating_sub(1).min(16));
         let due_ms = draft.now_ms.saturating_add(doubled.min(RETRY_LAST_MS));
         draft.row(WorkflowTaskRetryScheduled { attempt, due_ms, failure: failed.failure });
     }
     Ok(draft.finish().into())
-}
-
-/// The backoff is over.
-pub(super) fn retry(
-    (workflow_id, run_id, run): (&WorkflowId, &RunId, &RunRow),
-    attempt: u32,
-    last_failure: Failure,
-    context: &Context,
-) -> Decided {
-    let mut draft = Draft::of(workflow_id, run_id, run, context);
-    let (scheduled_event_id, time_ms) = (draft.next_event_id(), draft.now_ms);
-    draft.row(WorkflowTaskDispatched { attempt, scheduled_event_id, time_ms, last_failure });
-    draft.finish().into()
 }
