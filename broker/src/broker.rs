@@ -127,7 +127,10 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::R
     // Aborts what is left and waits until it is gone, so that nobody holds the directory any more.
     connections.shutdown().await;
     groups.shutdown().await;
-    let stopping = tokio::task::spawn_blocking(move || shared.topics.stop());
+    let stopping = tokio::task::spawn_blocking(move || {
+        shared.coordinator.stop();
+        shared.topics.stop();
+    });
     if let Err(error) = stopping.await {
         tracing::error!(%error, "could not sync the logs; a start will read their ends");
     }

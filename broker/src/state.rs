@@ -41,9 +41,14 @@ impl Shared {
         let context = LogContext::new(config.fsync, config.limits.producers_per_partition_max);
         let flush_queue = context.flush_queue.clone();
         let (cluster, topics, offsets) = match &config.storage {
-            Storage::Memory => (Cluster::in_memory(), Topics::in_memory(partitions_max, context), Offsets::in_memory()),
+            Storage::Memory => {
+                let topics = Topics::in_memory(partitions_max, context.clone());
+                (Cluster::in_memory(), topics, Offsets::in_memory(context))
+            }
             Storage::Directory(root) => {
-                (Cluster::open(root)?, Topics::open(root, partitions_max, context)?, Offsets::open(root, now_ms())?)
+                let cluster = Cluster::open(root)?;
+                let topics = Topics::open(root, partitions_max, context.clone())?;
+                (cluster, topics, Offsets::open(root, now_ms(), context)?)
             }
         };
         let host = config.advertised_host.clone().unwrap_or_else(|| reachable(address));

@@ -15,8 +15,10 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::operations::{self, GROUP_OPERATIONS};
 use super::{code, owned, text};
+use crate::group::coordinator::STORAGE_FAILED;
 use crate::group::description::{DescribedMember, Overview};
 use crate::group::ledger::Place;
+use crate::log::journal_sync::Mark;
 use crate::state::Shared;
 
 /// Kafka's name for groups of the protocol that is spoken here.
@@ -77,15 +79,20 @@ fn describe_one(shared: &Shared, group: GroupId, version: i16) -> DescribedGroup
         .with_members(description.members.into_iter().map(member).collect())
 }
 
-pub(crate) fn delete(shared: &Shared, request: DeleteGroupsRequest) -> DeleteGroupsResponse {
-    let results = request.groups_names.into_iter().map(|group| {
-        let outcome = shared.coordinator.delete(group.as_str());
+pub(crate) async fn delete(shared: &Shared, request: DeleteGroupsRequest) -> DeleteGroupsResponse {
+    let delete = |group: GroupId| (shared.coordinator.delete(group.as_str()), group);
+    let deleted: Vec<_> = request.groups_names.into_iter().map(delete).collect();
+    // One wait for all of them.
+    let last = deleted.iter().filter_map(|(outcome, _)| outcome.ok()).max().unwrap_or_default();
+    let synced = shared.coordinator.synced(last).await.map_err(|_| STORAGE_FAILED);
+    let results = deleted.into_iter().map(|(outcome, group)| {
+        let outcome = outcome.and_then(|mark| if mark == Mark::default() { Ok(()) } else { synced });
         DeletableGroupResult::default().with_group_id(group).with_error_code(code(outcome.err()))
     });
     DeleteGroupsResponse::default().with_results(results.collect())
 }
 
-pub(crate) fn delete_offsets(shared: &Shared, request: OffsetDeleteRequest) -> OffsetDeleteResponse {
+pub(crate) async fn delete_offsets(shared: &Shared, request: OffsetDeleteRequest) -> OffsetDeleteResponse {
     let place = |topic: &str, partition| Place { topic: topic.to_owned(), partition };
     let is_known = |place: &Place| {
         shared.topics.by_name(&place.topic).is_some_and(|topic| topic.partition(place.partition).is_some())
@@ -94,11 +101,14 @@ pub(crate) fn delete_offsets(shared: &Shared, request: OffsetDeleteRequest) -> O
         topic.partitions.iter().map(|partition| place(topic.name.as_str(), partition.partition_index))
     });
     let known = asked.filter(is_known).collect();
-    let outcomes: BTreeMap<Place, Option<ResponseError>> =
-        match shared.coordinator.delete_offsets(request.group_id.as_str(), known) {
-            Ok(outcomes) => outcomes.into_iter().collect(),
-            Err(error) => return OffsetDeleteResponse::default().with_error_code(error.code()),
-        };
+    let deleted = match shared.coordinator.delete_offsets(request.group_id.as_str(), known) {
+        Ok((outcomes, mark)) => shared.coordinator.synced(mark).await.map(|()| outcomes).map_err(|_| STORAGE_FAILED),
+        Err(error) => Err(error),
+    };
+    let outcomes: BTreeMap<Place, Option<ResponseError>> = match deleted {
+        Ok(outcomes) => outcomes.into_iter().collect(),
+        Err(error) => return OffsetDeleteResponse::default().with_error_code(error.code()),
+    };
     let topics = request.topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|partition| {
             let outcome = outcomes.get(&place(&owned(&topic.name), partition.partition_index));

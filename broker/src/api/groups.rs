@@ -76,8 +76,12 @@ pub(crate) async fn join<R: AsyncRead + Unpin>(
         learns_id_first: call.version >= LEARNS_ID_FIRST,
         may_skip_assignment: call.version >= MAY_SKIP_ASSIGNMENT,
     };
-    let answer = shared.coordinator.join(request.group_id.as_str(), join);
+    let (answer, noted) = shared.coordinator.join(request.group_id.as_str(), join);
     let reply = await_answer(answer, input).await?;
+    // Without the note the group lacks time to come back after a restart; its members can work.
+    if let Err(error) = shared.coordinator.synced(noted).await {
+        tracing::warn!(group = request.group_id.as_str(), %error, "cannot record who uses a group");
+    }
     Some(join_response(reply.unwrap_or_else(|error| JoinReply::refusal(member_id, error)), call.version))
 }
 

@@ -12,14 +12,14 @@ use kafka_protocol::messages::offset_fetch_response::{
 use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse};
 
 use super::{code, owned, text};
-use crate::group::coordinator::Sender;
+use crate::group::coordinator::{STORAGE_FAILED, Sender};
 use crate::group::ledger::{CommittedOffset, Place};
 use crate::state::{Shared, now_ms};
 
 const METADATA_BYTES_MAX: usize = 4_096;
 const NOTHING: CommittedOffset = CommittedOffset { offset: -1, leader_epoch: -1, metadata: String::new(), at_ms: -1 };
 
-pub(crate) fn commit(shared: &Shared, request: OffsetCommitRequest) -> OffsetCommitResponse {
+pub(crate) async fn commit(shared: &Shared, request: OffsetCommitRequest) -> OffsetCommitResponse {
     let mut commits = Vec::new();
     let mut refused: BTreeMap<(usize, usize), ResponseError> = BTreeMap::new();
     for (t, topic) in request.topics.iter().enumerate() {
@@ -35,7 +35,10 @@ pub(crate) fn commit(shared: &Shared, request: OffsetCommitRequest) -> OffsetCom
         instance_id: request.group_instance_id.as_deref(),
         generation: request.generation_id_or_member_epoch,
     };
-    let outcome = shared.coordinator.commit(request.group_id.as_str(), sender, commits);
+    let outcome = match shared.coordinator.commit(request.group_id.as_str(), sender, commits) {
+        Ok(mark) => shared.coordinator.synced(mark).await.map_err(|_| STORAGE_FAILED),
+        Err(error) => Err(error),
+    };
     let topics = request.topics.iter().enumerate().map(|(t, topic)| {
         let partitions = topic.partitions.iter().enumerate().map(|(p, partition)| {
             OffsetCommitResponsePartition::default()

@@ -4,10 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kafka_protocol::error::ResponseError;
 
-use super::coordinator::Coordinator;
+use super::coordinator::{Coordinator, STORAGE_FAILED};
 use super::description::{CONSUMER, Description, Overview};
 use super::ledger::{Entry, Place};
 use super::machine::State;
+use crate::log::journal_sync::Mark;
+
+/// Of each place, why it was left alone, if it was.
+pub(crate) type Outcomes = Vec<(Place, Option<ResponseError>)>;
 
 impl Coordinator {
     /// Every group that has members or offsets, or had members a while ago.
@@ -35,7 +39,7 @@ impl Coordinator {
     }
 
     /// Forgets a group that has no members, with its offsets.
-    pub(crate) fn delete(&self, group_id: &str) -> Result<(), ResponseError> {
+    pub(crate) fn delete(&self, group_id: &str) -> Result<Mark, ResponseError> {
         let mut change = self.offsets.change();
         let has_offsets = change.ledger().group(group_id).is_some();
         {
@@ -49,18 +53,14 @@ impl Coordinator {
         if has_offsets {
             change.record(vec![Entry::GroupForgotten { group: group_id.to_owned() }]).map_err(|error| {
                 tracing::error!(group = group_id, %error, "cannot delete a group");
-                ResponseError::KafkaStorageError
+                STORAGE_FAILED
             })?;
         }
-        Ok(())
+        Ok(change.mark())
     }
 
     /// Forgets single offsets, but not of topics that members read. Says for each place whether it was left alone for that.
-    pub(crate) fn delete_offsets(
-        &self,
-        group_id: &str,
-        places: Vec<Place>,
-    ) -> Result<Vec<(Place, Option<ResponseError>)>, ResponseError> {
+    pub(crate) fn delete_offsets(&self, group_id: &str, places: Vec<Place>) -> Result<(Outcomes, Mark), ResponseError> {
         let mut change = self.offsets.change();
         let has_offsets = change.ledger().group(group_id).is_some();
         let read: BTreeSet<String> = match self.groups().get(group_id) {
@@ -78,9 +78,9 @@ impl Coordinator {
         let forget = |place: &Place| Entry::OffsetForgotten { group: group_id.to_owned(), place: place.clone() };
         change.record(gone.iter().map(forget).collect()).map_err(|error| {
             tracing::error!(group = group_id, %error, "cannot delete offsets");
-            ResponseError::KafkaStorageError
+            STORAGE_FAILED
         })?;
         let kept = kept.into_iter().map(|place| (place, Some(ResponseError::GroupSubscribedToTopic)));
-        Ok(kept.chain(gone.into_iter().map(|place| (place, None))).collect())
+        Ok((kept.chain(gone.into_iter().map(|place| (place, None))).collect(), change.mark()))
     }
 }

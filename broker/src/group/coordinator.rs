@@ -14,10 +14,14 @@ use super::ledger::{CommittedOffset, Entry, Place};
 use super::member::{JoinReply, JoinRequest, SyncReply, SyncRequest};
 use super::offsets::Offsets;
 use crate::config::Limits;
+use crate::log::journal_sync::{Mark, Offline};
 use crate::sync;
 
 /// How long to sleep when no group has a deadline; anything that makes one wakes the sleeper.
 const IDLE: Duration = Duration::from_secs(3_600);
+
+/// As Kafka's coordinator answers where its log fails: clients ask again, for as long as they care to.
+pub(crate) const STORAGE_FAILED: ResponseError = ResponseError::CoordinatorNotAvailable;
 
 pub(crate) struct Coordinator {
     groups: Mutex<HashMap<String, Group>>,
@@ -53,6 +57,16 @@ impl Coordinator {
 
     pub(super) async fn journal_bloated(&self) {
         self.journal_bloated.notified().await;
+    }
+
+    /// Waits until what was recorded may be acknowledged.
+    pub(crate) async fn synced(&self, mark: Mark) -> Result<(), Offline> {
+        self.offsets.synced(mark).await
+    }
+
+    /// Syncs the journal of offsets, once nobody sends requests any more.
+    pub(crate) fn stop(&self) {
+        self.offsets.stop();
     }
 
     /// Brings the journal of offsets down to what is live.
@@ -94,19 +108,20 @@ impl Coordinator {
         Ok(())
     }
 
-    pub(crate) fn join(&self, group_id: &str, request: JoinRequest) -> oneshot::Receiver<JoinReply> {
+    /// The answer waits for the mark: a note that the group is in use keeps its offsets from expiring.
+    pub(crate) fn join(&self, group_id: &str, request: JoinRequest) -> (oneshot::Receiver<JoinReply>, Mark) {
         let (reply, answer) = oneshot::channel();
         if let Some(error) = self.refuse_join(group_id, &request) {
             // The receiver is right here.
             let _ = reply.send(JoinReply::refusal(request.member_id, error));
-            return answer;
+            return (answer, Mark::default());
         }
         let was_empty = {
             let mut groups = self.groups();
             let more = request.protocols.iter().map(|(name, metadata)| name.len() + metadata.len()).sum();
             if !self.has_room_for(&mut groups, group_id) || !self.has_room(&groups, more) {
                 let _ = reply.send(JoinReply::refusal(request.member_id, ResponseError::GroupMaxSizeReached));
-                return answer;
+                return (answer, Mark::default());
             }
             let members_max = self.limits.group_members_max;
             let group = groups.entry(group_id.to_owned()).or_insert_with(|| Group::new(members_max));
@@ -114,11 +129,9 @@ impl Coordinator {
             group.join(request, reply, Instant::now());
             was_empty
         };
-        if was_empty {
-            self.note_usage(&[group_id.to_owned()]);
-        }
+        let noted = if was_empty { self.note_usage(&[group_id.to_owned()]) } else { Mark::default() };
         self.deadlines_changed.notify_one();
-        answer
+        (answer, noted)
     }
 
     /// A group that nobody is in makes room for another one; its offsets stay.
@@ -184,13 +197,14 @@ impl Coordinator {
         result
     }
 
-    /// Records offsets for a member, or for a consumer that assigns its partitions itself (an empty id, generation -1).
+    /// Records offsets for a member, or for a consumer that assigns its partitions itself (an empty id, generation -1). They
+    /// can be read at once, and are acknowledged when the mark is synced.
     pub(crate) fn commit(
         &self,
         group_id: &str,
         sender: Sender<'_>,
         commits: Vec<(Place, CommittedOffset)>,
-    ) -> Result<(), ResponseError> {
+    ) -> Result<Mark, ResponseError> {
         let mut change = self.offsets.change();
         match self.groups().get(group_id) {
             Some(group) => group.check_commit(sender)?,
@@ -209,14 +223,15 @@ impl Coordinator {
         let entry = |(place, committed)| Entry::CommittedAt { group: group_id.to_owned(), place, committed };
         let recorded = change
             .record(commits.into_iter().map(entry).collect())
-            .and_then(|()| self.note_usage_of(&mut change, group_id));
+            .and_then(|()| self.note_usage_of(&mut change, group_id))
+            .map(|()| change.mark());
         drop(change);
         if self.offsets.is_bloated() {
             self.journal_bloated.notify_one();
         }
         recorded.map_err(|error| {
             tracing::error!(group = group_id, %error, "cannot record committed offsets");
-            ResponseError::KafkaStorageError
+            STORAGE_FAILED
         })
     }
 
@@ -225,9 +240,12 @@ impl Coordinator {
     }
 
     /// A topic of the same name that comes later starts without these offsets.
-    pub(crate) fn forget_topic(&self, topic: &str) -> io::Result<()> {
+    pub(crate) fn forget_topic(&self, topic: &str) -> io::Result<Mark> {
         let mut change = self.offsets.change();
         let is_known = change.ledger().has_topic(topic);
-        if is_known { change.record(vec![Entry::TopicForgotten { topic: topic.to_owned() }]) } else { Ok(()) }
+        if is_known {
+            change.record(vec![Entry::TopicForgotten { topic: topic.to_owned() }])?;
+        }
+        Ok(change.mark())
     }
 }

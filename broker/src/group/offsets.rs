@@ -4,38 +4,40 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
+use std::sync::{Arc, RwLock, RwLockReadGuard};
 
 use super::ledger::{CommittedOffset, Entry, Ledger, Place};
 use crate::error::BrokerError;
-use crate::log::journal::Journal;
+use crate::log::context::LogContext;
+use crate::log::journal_sync::{Mark, Offline, SyncedJournal, Writer};
 use crate::sync;
 
 const JOURNAL: &str = "offsets.journal";
 
 pub(crate) struct Offsets {
-    journal: Mutex<Journal<Entry>>,
+    journal: Arc<SyncedJournal<Entry>>,
     ledger: RwLock<Ledger>,
 }
 
 /// The right to change offsets, held while it is decided whether to.
 pub(crate) struct Change<'a> {
-    journal: MutexGuard<'a, Journal<Entry>>,
+    journal: Writer<'a, Entry>,
     ledger: &'a RwLock<Ledger>,
+    mark: Mark,
 }
 
 impl Offsets {
-    pub(crate) fn in_memory() -> Self {
-        Self { journal: Mutex::new(Journal::none()), ledger: RwLock::default() }
+    pub(crate) fn in_memory(context: LogContext) -> Self {
+        Self { journal: SyncedJournal::in_memory(context), ledger: RwLock::default() }
     }
 
     /// A group that had members when the broker stopped counts as deserted from `now_ms` on, until they come back.
-    pub(crate) fn open(root: &Path, now_ms: i64) -> Result<Self, BrokerError> {
-        let (journal, entries) = Journal::open(&root.join(JOURNAL))?;
+    pub(crate) fn open(root: &Path, now_ms: i64, context: LogContext) -> Result<Self, BrokerError> {
+        let (journal, entries) = SyncedJournal::open(&root.join(JOURNAL), context)?;
         let mut ledger = Ledger::default();
         entries.into_iter().for_each(|entry| ledger.apply(entry));
         ledger.desert_all(now_ms);
-        Ok(Self { journal: Mutex::new(journal), ledger: RwLock::new(ledger) })
+        Ok(Self { journal, ledger: RwLock::new(ledger) })
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Ledger> {
@@ -47,23 +49,27 @@ impl Offsets {
     }
 
     pub(crate) fn change(&self) -> Change<'_> {
-        Change { journal: sync::lock(&self.journal), ledger: &self.ledger }
+        Change { journal: self.journal.writer(), ledger: &self.ledger, mark: Mark::default() }
+    }
+
+    /// Waits until what a change recorded may be acknowledged.
+    pub(crate) async fn synced(&self, mark: Mark) -> Result<(), Offline> {
+        self.journal.synced(mark).await
+    }
+
+    /// Syncs everything, once nobody changes anything any more.
+    pub(crate) fn stop(&self) {
+        self.journal.flush();
     }
 
     /// Whether the journal has become longer than what it tells is worth.
     pub(crate) fn is_bloated(&self) -> bool {
-        sync::lock(&self.journal).is_bloated(self.read().entries())
+        self.journal.is_bloated(|| self.read().entries())
     }
 
     /// Brings the journal down to what is live. Commits go on meanwhile. Called by one thread at a time.
     pub(crate) fn compact(&self) -> io::Result<()> {
-        let (rewrite, snapshot) = {
-            let journal = sync::lock(&self.journal);
-            (journal.begin_rewrite()?, self.read().snapshot())
-        };
-        let Some(mut rewrite) = rewrite else { return Ok(()) };
-        rewrite.write(&snapshot)?;
-        sync::lock(&self.journal).finish_rewrite(rewrite, snapshot.len())
+        self.journal.compact(|| self.read().snapshot())
     }
 }
 
@@ -72,23 +78,34 @@ impl Change<'_> {
         sync::read(self.ledger)
     }
 
-    /// Kept once this returns.
+    /// Kept once this returns, whatever becomes of this process.
     pub(crate) fn record(&mut self, entries: Vec<Entry>) -> io::Result<()> {
-        self.journal.append(&entries)?;
+        self.mark = self.mark.max(self.journal.append(&entries)?);
         let mut ledger = sync::write(self.ledger);
         entries.into_iter().for_each(|entry| ledger.apply(entry));
         Ok(())
+    }
+
+    /// What must be synced before all of this change survives a loss of power, too.
+    pub(crate) fn mark(&self) -> Mark {
+        self.mark
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::fsync::Fsync;
+    use crate::log::journal::Journal;
 
     fn commit(topic: &str, offset: i64) -> Entry {
         let place = Place { topic: topic.to_owned(), partition: 0 };
         let committed = CommittedOffset { offset, leader_epoch: 0, metadata: String::new(), at_ms: 5 };
         Entry::CommittedAt { group: "g".to_owned(), place, committed }
+    }
+
+    fn open(root: &Path) -> Result<Offsets, BrokerError> {
+        Offsets::open(root, 0, LogContext::new(Fsync::Os, 10))
     }
 
     fn size(root: &Path) -> u64 {
@@ -98,7 +115,7 @@ mod tests {
     #[test]
     fn the_last_commit_counts_also_after_a_restart_and_a_rewrite() {
         let root = tempfile::tempdir().unwrap();
-        let offsets = Offsets::open(root.path(), 0).unwrap();
+        let offsets = open(root.path()).unwrap();
         for offset in 0..12_000 {
             offsets.change().record(vec![commit("a", offset)]).unwrap();
         }
@@ -109,7 +126,7 @@ mod tests {
         assert!(!offsets.is_bloated());
         assert!(size(root.path()) < 100, "{}", size(root.path()));
         offsets.change().record(vec![commit("a", 12_000)]).unwrap();
-        let offsets = Offsets::open(root.path(), 0).unwrap();
+        let offsets = open(root.path()).unwrap();
         let group = offsets.group("g");
         assert_eq!(group.values().map(|committed| committed.offset).collect::<Vec<_>>(), [12_000]);
     }
@@ -117,7 +134,7 @@ mod tests {
     #[test]
     fn commits_during_rewrites_are_kept() {
         let root = tempfile::tempdir().unwrap();
-        let offsets = Offsets::open(root.path(), 0).unwrap();
+        let offsets = open(root.path()).unwrap();
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| {
                 for offset in 0..5_000 {
@@ -134,6 +151,6 @@ mod tests {
         });
         let live = offsets.group("g");
         assert_eq!(live.len(), 7);
-        assert_eq!(Offsets::open(root.path(), 0).unwrap().group("g"), live);
+        assert_eq!(open(root.path()).unwrap().group("g"), live);
     }
 }

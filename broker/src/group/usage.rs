@@ -7,14 +7,15 @@ use super::coordinator::Coordinator;
 use super::group::Group;
 use super::ledger::{Entry, Usage};
 use super::offsets::Change;
+use crate::log::journal_sync::Mark;
 use crate::state::now_ms;
 
 impl Coordinator {
     /// After a member came to an empty group or the last one left. Another change may have come between; what is noted is
     /// what holds when the note is made, and every change makes one.
-    pub(super) fn note_usage(&self, groups: &[String]) {
+    pub(super) fn note_usage(&self, groups: &[String]) -> Mark {
         if groups.is_empty() {
-            return;
+            return Mark::default();
         }
         let mut change = self.offsets.change();
         for group in groups {
@@ -23,6 +24,7 @@ impl Coordinator {
                 tracing::error!(group, %error, "cannot record who uses a group");
             }
         }
+        change.mark()
     }
 
     pub(super) fn note_usage_of(&self, change: &mut Change<'_>, group: &str) -> io::Result<()> {

@@ -2,7 +2,7 @@
 //! matter of `flush`.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::BytesMut;
 
@@ -146,7 +146,8 @@ impl Partition {
         if has_work && !appender.is_queued {
             appender.is_queued = true;
             let delay = self.context.fsync.delay().unwrap_or_default();
-            self.context.flush_queue.push(Arc::downgrade(self), delay);
+            let partition: Weak<Self> = Arc::downgrade(self);
+            self.context.flush_queue.push(partition, delay);
         }
     }
 

@@ -4,15 +4,24 @@
 use std::io;
 use std::sync::Arc;
 
-use tokio::sync::Notify;
-
 use super::append::AppendError;
 use super::files;
+use super::fsync::Flush;
 use super::partition::{Partition, Status};
 use super::producers::ProducerSnapshot;
 use super::segment::{Progress, Segment};
-use super::waiters::Entered;
 use crate::sync;
+
+impl Flush for Partition {
+    fn flush_and_queue_again(self: Arc<Self>) {
+        self.flush();
+        let mut appender = sync::lock(&self.appender);
+        appender.is_queued = false;
+        if self.status() == Status::Online {
+            self.queue_flush(&mut appender);
+        }
+    }
+}
 
 /// What one flush is to make durable.
 struct Work {
@@ -24,31 +33,13 @@ struct Work {
 impl Partition {
     /// Waits until the batches before `next_offset` are committed.
     pub(crate) async fn committed(&self, next_offset: i64) -> Result<(), AppendError> {
-        if self.end() >= next_offset {
-            return Ok(());
-        }
-        let waiter = Arc::new(Notify::new());
-        let _entered = Entered::new(&self.waiters, &waiter);
-        loop {
-            if self.end() >= next_offset {
-                return Ok(());
-            }
-            match self.status() {
-                Status::Online => waiter.notified().await,
-                Status::Removed => return Err(AppendError::Removed),
-                Status::Offline => return Err(AppendError::Offline),
-            }
-        }
-    }
-
-    /// For the threads of the flush queue. What was appended meanwhile queues up again, behind the other partitions.
-    pub(super) fn flush_and_queue_again(self: &Arc<Self>) {
-        self.flush();
-        let mut appender = sync::lock(&self.appender);
-        appender.is_queued = false;
-        if self.status() == Status::Online {
-            self.queue_flush(&mut appender);
-        }
+        let look = || match self.status() {
+            _ if self.end() >= next_offset => Some(Ok(())),
+            Status::Online => None,
+            Status::Removed => Some(Err(AppendError::Removed)),
+            Status::Offline => Some(Err(AppendError::Offline)),
+        };
+        self.waiters.until(look).await
     }
 
     /// Syncs what was written before, makes it visible and seals what is complete. After a failure nobody knows what the

@@ -1,7 +1,8 @@
 //! When what is written is made to survive a loss of power, and the threads that see to it.
 //!
-//! A partition that has something to sync puts itself into the queue, at most once; a few threads take partitions out of it
-//! when they are due. So one sync covers everything that was appended since the last one, whoever appended it.
+//! A log that has something to sync (that of a partition, or a journal) puts itself into the queue, at most once; a few
+//! threads take logs out of it when they are due. So one sync covers everything that was appended since the last one,
+//! whoever appended it.
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,10 +10,9 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::partition::Partition;
 use crate::sync;
 
-/// Files of as many partitions are synced at the same time.
+/// Files of as many logs are synced at the same time.
 const THREADS: usize = 4;
 
 /// When appended records are written through to the disk. Whatever the policy, the end of a broker's process, even by
@@ -44,13 +44,19 @@ impl Fsync {
     }
 }
 
+/// A log that is synced by the threads of the queue.
+pub(crate) trait Flush: Send + Sync {
+    /// Syncs what was written before. What was written meanwhile queues up again, behind the other logs.
+    fn flush_and_queue_again(self: Arc<Self>);
+}
+
 #[derive(Default)]
 struct Waiting {
-    due: VecDeque<(Instant, Weak<Partition>)>,
+    due: VecDeque<(Instant, Weak<dyn Flush>)>,
     is_stopped: bool,
 }
 
-/// Partitions that have something to sync, in the order in which they are due.
+/// Logs that have something to sync, in the order in which they are due.
 #[derive(Default)]
 pub(crate) struct FlushQueue {
     waiting: Mutex<Waiting>,
@@ -58,19 +64,19 @@ pub(crate) struct FlushQueue {
 }
 
 impl FlushQueue {
-    /// A partition enters at most once until it is flushed, so the queue is no longer than there are partitions.
-    pub(crate) fn push(&self, partition: Weak<Partition>, delay: Duration) {
+    /// A log enters at most once until it is flushed, so the queue is no longer than there are logs.
+    pub(crate) fn push(&self, log: Weak<dyn Flush>, delay: Duration) {
         let due = Instant::now() + delay;
         let mut waiting = sync::lock(&self.waiting);
         // Almost always behind all others, as most wait equally long.
         let at = waiting.due.partition_point(|(other, _)| *other <= due);
-        waiting.due.insert(at, (due, partition));
+        waiting.due.insert(at, (due, log));
         drop(waiting);
         self.changed.notify_one();
     }
 
-    /// Waits for the next partition that is due; `None` when there will be no more.
-    fn pop(&self) -> Option<Weak<Partition>> {
+    /// Waits for the next log that is due; `None` when there will be no more.
+    fn pop(&self) -> Option<Weak<dyn Flush>> {
         let mut waiting = sync::lock(&self.waiting);
         loop {
             if waiting.is_stopped {
@@ -79,7 +85,7 @@ impl FlushQueue {
             let wait = waiting.due.front().map(|(due, _)| due.saturating_duration_since(Instant::now()));
             waiting = match wait {
                 None => self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner),
-                Some(Duration::ZERO) => return waiting.due.pop_front().map(|(_, partition)| partition),
+                Some(Duration::ZERO) => return waiting.due.pop_front().map(|(_, log)| log),
                 Some(wait) => self.changed.wait_timeout(waiting, wait).unwrap_or_else(PoisonError::into_inner).0,
             };
         }
@@ -103,9 +109,9 @@ impl Flusher {
         for _ in 0..THREADS {
             let queue = flusher.queue.clone();
             let flush = move || {
-                while let Some(partition) = queue.pop() {
-                    if let Some(partition) = partition.upgrade() {
-                        partition.flush_and_queue_again();
+                while let Some(log) = queue.pop() {
+                    if let Some(log) = log.upgrade() {
+                        log.flush_and_queue_again();
                     }
                 }
             };

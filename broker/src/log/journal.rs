@@ -1,15 +1,17 @@
 //! A small append-only file of changes, for what is not records: topics, committed offsets, producer ids. Its owner holds
 //! the state; the journal only gets it back after a restart, and is rewritten as a snapshot when most of it is history.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, OpenOptions};
+use std::io;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::files;
+use super::store::LogFile;
 use crate::error::BrokerError;
 
 const FORMAT: u8 = 1;
@@ -20,15 +22,17 @@ const REWRITE_ENTRIES_MIN: usize = 10_000;
 
 /// Entries are of one type, whose variants may be added to but not changed.
 pub(crate) struct Journal<E> {
-    pub(super) file: Option<(PathBuf, File)>,
+    pub(super) file: Option<(PathBuf, Arc<LogFile>)>,
     pub(super) entries: usize,
+    /// Where the file must be cut before anything is added to it: a failed write left a part of itself there.
+    pub(super) torn_at: Option<u64>,
     entry: PhantomData<fn(E)>,
 }
 
 impl<E: Serialize + DeserializeOwned> Journal<E> {
     /// For memory storage: nothing is kept.
     pub(crate) fn none() -> Self {
-        Self { file: None, entries: 0, entry: PhantomData }
+        Self { file: None, entries: 0, torn_at: None, entry: PhantomData }
     }
 
     /// Opens or creates the file and returns its entries in order; a torn end is cut off.
@@ -61,25 +65,36 @@ impl<E: Serialize + DeserializeOwned> Journal<E> {
             tracing::warn!(journal = %path.display(), cut_bytes = bytes.len() - whole, "cut a torn end off the journal");
             file.set_len(whole as u64).map_err(BrokerError::storage("cut the torn end off", path))?;
         }
-        let journal = Self { file: Some((path.to_path_buf(), file)), entries: entries.len(), entry: PhantomData };
-        Ok((journal, entries))
+        let file = Some((path.to_path_buf(), Arc::new(LogFile::new(file))));
+        Ok((Self { file, entries: entries.len(), torn_at: None, entry: PhantomData }, entries))
     }
 
     /// Adds entries in one write. After a failed write the file is cut back, so that a torn entry never stands inside it.
     pub(crate) fn append(&mut self, entries: &[E]) -> io::Result<()> {
-        let Some((_, file)) = &mut self.file else { return Ok(()) };
-        let length = file.metadata()?.len();
-        if let Err(error) = encode(entries).and_then(|bytes| file.write_all(&bytes)) {
-            file.set_len(length)?;
+        let Some((_, file)) = &self.file else { return Ok(()) };
+        if let Some(length) = self.torn_at {
+            file.truncate(length)?;
+            self.torn_at = None;
+        }
+        let bytes = encode(entries)?;
+        let length = file.length()?;
+        if let Err(error) = file.write(length, &bytes) {
+            self.torn_at = file.truncate(length).is_err().then_some(length);
             return Err(error);
         }
         self.entries += entries.len();
         Ok(())
     }
 
+    /// Behind the last whole entry; 0 if nothing is kept.
+    pub(super) fn end(&self) -> io::Result<u64> {
+        let length = || self.file.as_ref().map_or(Ok(0), |(_, file)| file.length());
+        self.torn_at.map_or_else(length, Ok)
+    }
+
     /// Makes the entries so far survive a loss of power.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        self.file.as_ref().map_or(Ok(()), |(_, file)| file.sync_data())
+        self.file.as_ref().map_or(Ok(()), |(_, file)| file.sync())
     }
 
     /// Whether most entries have been overtaken by later ones, given how many a snapshot would have.
@@ -91,8 +106,9 @@ impl<E: Serialize + DeserializeOwned> Journal<E> {
     pub(crate) fn rewrite(&mut self, snapshot: &[E]) -> io::Result<()> {
         let Some((path, file)) = &mut self.file else { return Ok(()) };
         files::replace_file(path, &encode(snapshot)?)?;
-        *file = OpenOptions::new().append(true).open(&*path)?;
+        *file = Arc::new(LogFile::new(OpenOptions::new().append(true).open(&*path)?));
         self.entries = snapshot.len();
+        self.torn_at = None;
         Ok(())
     }
 }

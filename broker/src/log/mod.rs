@@ -17,6 +17,7 @@ mod flush;
 pub(crate) mod fsync;
 pub(crate) mod index;
 pub(crate) mod journal;
+pub(crate) mod journal_sync;
 pub(crate) mod partition;
 pub(crate) mod producers;
 pub(crate) mod records;

@@ -1,17 +1,19 @@
 //! Puts a snapshot in place of a journal while the journal goes on: the snapshot is written beside it without a lock, then
 //! what came meanwhile is copied behind the snapshot, and the new file takes the old one's name. A process that ends at any
-//! point leaves either file whole under that name.
+//! point leaves either file whole under that name. What is to survive a loss of power as well is copied with
+//! [`Rewrite::catch_up`] before the file gets its name, and its directory is synced after.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::marker::PhantomData;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::files;
 use super::journal::{Journal, encode};
+use super::store::LogFile;
 
 /// As many entries are encoded at a time.
 const CHUNK_ENTRIES: usize = 1_000;
@@ -20,7 +22,7 @@ const CHUNK_ENTRIES: usize = 1_000;
 pub(crate) struct Rewrite<E> {
     path: PathBuf,
     temporary: PathBuf,
-    /// How far the journal had come.
+    /// How far the journal has been taken over.
     position: u64,
     entries_before: usize,
     file: File,
@@ -31,13 +33,13 @@ impl<E: Serialize + DeserializeOwned> Journal<E> {
     /// Begins at the journal's present end; the snapshot must hold exactly what was recorded until here. `None` if nothing
     /// is kept anyway.
     pub(crate) fn begin_rewrite(&self) -> io::Result<Option<Rewrite<E>>> {
-        let Some((path, file)) = &self.file else { return Ok(None) };
+        let Some((path, _)) = &self.file else { return Ok(None) };
         let temporary = path.with_extension("new");
         match fs::remove_file(&temporary) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let position = file.metadata()?.len();
+        let position = self.end()?;
         let file = OpenOptions::new().append(true).create_new(true).open(&temporary)?;
         Ok(Some(Rewrite {
             path: path.clone(),
@@ -49,21 +51,15 @@ impl<E: Serialize + DeserializeOwned> Journal<E> {
         }))
     }
 
-    /// Takes the rewritten file's place. What came since the beginning is small against the snapshot.
+    /// Takes the rewritten file's place. What is copied here, small against the snapshot, is not synced.
     pub(crate) fn finish_rewrite(&mut self, mut rewrite: Rewrite<E>, snapshot_entries: usize) -> io::Result<()> {
-        let mut source = File::open(&rewrite.path)?;
-        source.seek(SeekFrom::Start(rewrite.position))?;
-        let mut since = Vec::new();
-        source.read_to_end(&mut since)?;
-        rewrite.file.write_all(&since)?;
-        rewrite.file.sync_data()?;
+        rewrite.copy_until(self.end()?)?;
         fs::rename(&rewrite.temporary, &rewrite.path)?;
-        // From here on the old file has no name: the handle must follow whatever else fails.
         let since = self.entries - rewrite.entries_before;
         self.entries = snapshot_entries + since;
-        let directory = rewrite.path.parent().map(PathBuf::from);
-        self.file = Some((rewrite.path, rewrite.file));
-        directory.map_or(Ok(()), |directory| files::sync_directory(&directory))
+        self.torn_at = None;
+        self.file = Some((rewrite.path, Arc::new(LogFile::new(rewrite.file))));
+        Ok(())
     }
 }
 
@@ -74,6 +70,23 @@ impl<E: Serialize> Rewrite<E> {
             self.file.write_all(&encode(chunk)?)?;
         }
         self.file.sync_data()
+    }
+
+    /// Copies what came before `end`, the journal's end at some time since, and syncs it.
+    pub(crate) fn catch_up(&mut self, end: u64) -> io::Result<()> {
+        self.copy_until(end)?;
+        self.file.sync_data()
+    }
+
+    fn copy_until(&mut self, end: u64) -> io::Result<()> {
+        let mut source = File::open(&self.path)?;
+        source.seek(SeekFrom::Start(self.position))?;
+        let bytes = end - self.position;
+        if io::copy(&mut source.take(bytes), &mut self.file)? < bytes {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.position = end;
+        Ok(())
     }
 }
 

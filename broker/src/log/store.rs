@@ -1,4 +1,4 @@
-//! Where the bytes of one segment are: a file or memory. Positions are given by the caller; a store neither knows what the
+//! Where the bytes of one segment are: a file or memory; journals are such files, too. Positions are given by the caller; a store neither knows what the
 //! bytes mean nor guards against two writers.
 
 use std::fs::File;
@@ -23,13 +23,30 @@ pub(crate) struct LogFile {
 }
 
 impl LogFile {
-    fn write(&self, position: u64, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn new(file: File) -> Self {
+        Self {
+            file,
+            #[cfg(test)]
+            faults: super::faults::Faults::default(),
+        }
+    }
+
+    pub(super) fn length(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    pub(super) fn truncate(&self, length: u64) -> io::Result<()> {
+        self.file.set_len(length)
+    }
+
+    pub(super) fn write(&self, position: u64, bytes: &[u8]) -> io::Result<()> {
         #[cfg(test)]
         self.faults.before_write(&self.file, position, bytes)?;
         self.file.write_all_at(bytes, position)
     }
 
-    fn sync(&self) -> io::Result<()> {
+    /// Makes what was written survive a loss of power. A file that is no longer in its directory cannot.
+    pub(super) fn sync(&self) -> io::Result<()> {
         #[cfg(test)]
         let length = self.faults.before_sync(&self.file)?;
         self.file.sync_data()?;
@@ -44,11 +61,7 @@ impl LogFile {
 
 impl Store {
     pub(crate) fn file(file: File) -> Self {
-        Self::File(LogFile {
-            file,
-            #[cfg(test)]
-            faults: super::faults::Faults::default(),
-        })
+        Self::File(LogFile::new(file))
     }
 
     pub(crate) fn memory() -> Self {
@@ -85,7 +98,7 @@ impl Store {
         matches!(self, Self::File(_))
     }
 
-    /// Makes what was written survive a loss of power. A file that is no longer in its directory cannot.
+    /// Makes what was written survive a loss of power.
     pub(crate) fn sync(&self) -> io::Result<()> {
         match self {
             Self::File(file) => file.sync(),
@@ -95,7 +108,7 @@ impl Store {
 
     pub(crate) fn truncate(&self, length: u64) -> io::Result<()> {
         match self {
-            Self::File(file) => file.file.set_len(length),
+            Self::File(file) => file.truncate(length),
             Self::Memory(chunks) => {
                 sync::write(chunks).retain(|(position, bytes)| position + bytes.len() as u64 <= length);
                 Ok(())

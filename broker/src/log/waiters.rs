@@ -1,4 +1,4 @@
-//! Who waits for a partition's visible end to move. A move wakes all of them; a waiter looks again and waits on if it was not enough.
+//! Who waits for a partition's visible end to move, or for a journal to be synced. A move wakes all of them; a waiter looks again and waits on if it was not enough.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,6 +10,21 @@ use crate::sync;
 pub(crate) struct Waiters(Mutex<Vec<Arc<Notify>>>);
 
 impl Waiters {
+    /// Looks now and after every move until there is something to see.
+    pub(crate) async fn until<T>(&self, look: impl Fn() -> Option<T>) -> T {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        let waiter = Arc::new(Notify::new());
+        let _entered = Entered::new(self, &waiter);
+        loop {
+            if let Some(seen) = look() {
+                return seen;
+            }
+            waiter.notified().await;
+        }
+    }
+
     /// A waiter enters before it looks, so that no append falls between its look and its wait.
     pub(crate) fn enter(&self, waiter: &Arc<Notify>) {
         sync::lock(&self.0).push(waiter.clone());

@@ -159,6 +159,9 @@ async fn handle<R: AsyncRead + Unpin>(
             Some(response) => call.encode(&response),
             None => Ok(Answer::Close),
         },
+        ApiKey::OffsetCommit => call.encode(&api::offsets::commit(shared, call.decode()?).await),
+        ApiKey::DeleteGroups => call.encode(&api::group_admin::delete(shared, call.decode()?).await),
+        ApiKey::OffsetDelete => call.encode(&api::group_admin::delete_offsets(shared, call.decode()?).await),
         ApiKey::DeleteTopics => {
             let request = call.decode()?;
             call.encode(&api::delete_topics::handle(shared, request, call.version).await)
@@ -203,7 +206,6 @@ fn handle_at_once(shared: &Shared, call: Call) -> Result<Answer, Refusal> {
         ApiKey::FindCoordinator => call.encode(&api::find_coordinator::handle(shared, call.decode()?, version)),
         ApiKey::Heartbeat => call.encode(&api::groups::heartbeat(shared, call.decode()?)),
         ApiKey::LeaveGroup => call.encode(&api::groups::leave(shared, call.decode()?, version)),
-        ApiKey::OffsetCommit => call.encode(&api::offsets::commit(shared, call.decode()?)),
         ApiKey::OffsetFetch => call.encode(&api::offsets::fetch(shared, call.decode()?, version)),
         ApiKey::CreateTopics => call.encode(&api::create_topics::handle(shared, call.decode()?, version)),
         ApiKey::DescribeConfigs => call.encode(&api::configs::handle(shared, call.decode()?)),
@@ -217,8 +219,6 @@ fn handle_at_once(shared: &Shared, call: Call) -> Result<Answer, Refusal> {
         ApiKey::DeleteAcls => call.encode(&api::acls::delete(call.decode()?)),
         ApiKey::ListGroups => call.encode(&api::group_admin::list(shared, call.decode()?, version)),
         ApiKey::DescribeGroups => call.encode(&api::group_admin::describe(shared, call.decode()?, version)),
-        ApiKey::DeleteGroups => call.encode(&api::group_admin::delete(shared, call.decode()?)),
-        ApiKey::OffsetDelete => call.encode(&api::group_admin::delete_offsets(shared, call.decode()?)),
         ApiKey::ConsumerGroupHeartbeat => call.encode(&api::consumer_protocol::heartbeat(call.decode()?)),
         ApiKey::ConsumerGroupDescribe => call.encode(&api::consumer_protocol::describe(call.decode()?)),
         ApiKey::InitProducerId => call.encode(&api::producer_id::handle(shared, call.decode()?)),

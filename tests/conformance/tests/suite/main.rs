@@ -10,6 +10,7 @@ mod groups;
 mod hostile;
 mod java;
 mod million;
+mod offset_storage;
 mod offsets;
 mod process;
 mod produce;
