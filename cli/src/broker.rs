@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 use tidewright_broker::{Broker, BrokerConfig, BrokerError, Fsync, Storage};
 
 use crate::dev::KAFKA_PORT;
@@ -21,9 +21,10 @@ const FSYNC_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Options of `tidewright broker`.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("storage").args(["data_dir", "ephemeral"]).required(true)))]
 pub(crate) struct BrokerOptions {
     /// Keep records, topics and offsets in this directory
-    #[arg(long, value_name = "DIR", required_unless_present = "ephemeral", conflicts_with = "ephemeral")]
+    #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Keep everything in memory: it is gone when the broker ends
     #[arg(long)]

@@ -204,4 +204,13 @@ mod tests {
             assert_eq!(parsed.unwrap_err().exit_code(), 2, "{arguments}");
         }
     }
+
+    #[test]
+    fn a_broker_that_is_not_told_where_to_keep_things_names_both_choices() {
+        for arguments in ["broker", "broker --port 0", "broker --fsync os", "broker --data-dir d --ephemeral"] {
+            let parsed = command(None).try_get_matches_from(["tidewright"].into_iter().chain(arguments.split(' ')));
+            let error = parsed.unwrap_err().to_string();
+            assert!(error.contains("--data-dir <DIR>") && error.contains("--ephemeral"), "{arguments}: {error}");
+        }
+    }
 }
