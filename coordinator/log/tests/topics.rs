@@ -28,6 +28,21 @@ async fn topics_are_made_once_and_are_as_wanted() {
 }
 
 #[tokio::test]
+async fn what_a_large_cluster_is_asked_for_is_honoured_by_any() {
+    let admin = Admin::new(&config()).unwrap();
+    let wanted = KINDS.map(|kind| {
+        let mut spec = TopicSpec::new(unique(&format!("large.{kind:?}")), kind, 1);
+        spec.overrides = spec.settings(3);
+        spec
+    });
+    assert!(wanted.iter().all(|spec| spec.overrides.contains_key("min.insync.replicas")));
+    assert!(soon("creation", admin.ensure_topics(&wanted)).await.unwrap().is_usable());
+    let report = soon("verification", admin.ensure_topics(&wanted)).await.unwrap();
+    assert_eq!((report.created.len(), report.missing.len()), (0, 0));
+    assert_eq!(report.differences, []);
+}
+
+#[tokio::test]
 async fn what_differs_is_named() {
     let admin = Admin::new(&config()).unwrap();
     let name = unique("differs");
