@@ -8,7 +8,7 @@ record at once whether it does. Nothing here knows Kafka: a record is an offset,
 import json
 from dataclasses import dataclass, field
 
-OUR_KEYS = ("claim/", "transition/", "position/")
+OUR_KEYS = ("claim/", "transition/", "position/", "skipped/")
 CLOSING = (
     "WorkflowExecutionCompleted",
     "WorkflowExecutionFailed",
@@ -65,6 +65,9 @@ class PartitionHistory:
             return None
         if record["type"] == "Position":
             self._next_source = max(self._next_source, record["applied_offset"])
+            return None
+        if record["type"] == "CommandsSkipped":
+            self._next_source = max(self._next_source, record["to_offset"])
             return None
         if record["source_offset"] < self._next_source:
             self.ignored += 1

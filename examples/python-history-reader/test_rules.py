@@ -44,6 +44,18 @@ def position(epoch, number, applied):
     return f"position/{offset}/{key}/{number}", value
 
 
+def skipped(epoch, from_offset, to_offset):
+    offset, key = epoch
+    value = {
+        "type": "CommandsSkipped",
+        "epoch": {"offset": offset, "key": key},
+        "from_offset": from_offset,
+        "to_offset": to_offset,
+        "by": "somebody",
+    }
+    return f"skipped/{offset}/{key}/{from_offset}", value
+
+
 def tombstone(record):
     return record[0], None
 
@@ -106,6 +118,19 @@ class Rules(unittest.TestCase):
         again = transition(A, 1, 4)
         story, rules, _ = read([claim("a"), transition(A, 0, 1, count=3), position(A, 1, 2), again])
         self.assertEqual(len(story.run().events), 3)
+        self.assertEqual(rules.ignored, 1)
+
+    def test_commands_that_were_passed_over_are_accounted_for(self):
+        log = [claim("a"), transition(A, 0, 1), skipped(A, 1, 5), transition(A, 4, 2), transition(A, 5, 2)]
+        story, rules, warnings = read(log)
+        self.assertEqual(len(story.run().events), 2)
+        self.assertEqual(rules.ignored, 1)
+        self.assertEqual(warnings, [])
+
+    def test_a_replaced_owner_passes_over_nothing(self):
+        log = [claim("a"), transition(A, 0, 1), claim("c"), claim("b"), skipped(A, 1, 9), transition(B, 1, 2)]
+        story, rules, _ = read(log)
+        self.assertEqual(len(story.run().events), 2)
         self.assertEqual(rules.ignored, 1)
 
     def test_a_claim_counts_by_its_place_and_its_key(self):

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{EventId, Failure, HistoryEvent, Payload, RunId, WorkflowId};
+use crate::{EventId, Failure, HistoryEvent, LostCommands, Payload, RunId, WorkflowId};
 
 /// Path of a workflow under the HTTP API.
 #[must_use]
@@ -111,6 +111,25 @@ pub struct PartitionProblem {
     pub code: String,
     /// What happened, to which record.
     pub detail: String,
+    /// Commands that are lost, if accepting that lets the partition go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_commands: Option<LostCommands>,
+}
+
+/// `POST …/partitions/{partition}/skip`: these commands are lost, and somebody accepts that. They must be exactly those
+/// for which the partition stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SkipCommands {
+    /// The first command that is lost.
+    pub from_offset: u64,
+    /// The offset after the last one that is lost.
+    pub to_offset: u64,
+    /// Why it is accepted, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Who accepts it, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
 }
 
 /// A partition of a namespace.

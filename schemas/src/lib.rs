@@ -50,8 +50,9 @@ pub use ids::{EventId, RunId, TaskId, TaskKind, WorkflowId, WorkflowIdError};
 pub use payload::{EncodedPayload, Payload, PayloadError};
 pub use record::{
     ActivityDispatched, ActivityRetryScheduled, ActivityStarted, Answered, BufferFlushed, Claim, CommandMark,
-    DeadLettered, DetachedActivityClosed, Epoch, EventBuffered, HistoryRecord, NextRun, OriginSeen, Position,
-    RequestAttached, RowFact, Transition, WorkflowTaskDispatched, WorkflowTaskRetryScheduled, transition_key,
+    CommandsSkipped, DeadLettered, DetachedActivityClosed, Epoch, EventBuffered, HistoryRecord, LostCommands, NextRun,
+    OriginSeen, Position, RequestAttached, RowFact, Transition, WorkflowTaskDispatched, WorkflowTaskRetryScheduled,
+    transition_key,
 };
 pub use reply::{Answer, Rejected, Reply, RequestAccepted, TaskConfirmed, TaskVerdict, WorkflowStarted};
 pub use retry::RetryPolicy;

@@ -15,6 +15,8 @@ tagged_enum! {
         Transition(Transition),
         /// How far the owner has come (R15).
         Position(Position),
+        /// An operator accepted that commands are lost (R15).
+        CommandsSkipped(CommandsSkipped),
     }
 }
 
@@ -28,6 +30,9 @@ impl HistoryRecord {
             Self::Position(position) => {
                 format!("position/{}/{}/{}", position.epoch.offset, position.epoch.key, position.number)
             }
+            Self::CommandsSkipped(CommandsSkipped { epoch, from_offset, .. }) => {
+                format!("skipped/{}/{}/{from_offset}", epoch.offset, epoch.key)
+            }
         }
     }
 
@@ -38,7 +43,19 @@ impl HistoryRecord {
             Self::Claim(_) => None,
             Self::Transition(transition) => Some(&transition.epoch),
             Self::Position(position) => Some(&position.epoch),
+            Self::CommandsSkipped(skipped) => Some(&skipped.epoch),
         }
+    }
+}
+
+impl HistoryRecord {
+    /// What the keys of each kind of record begin with.
+    pub const KEY_PREFIXES: [&str; 4] = ["claim/", "transition/", "position/", "skipped/"];
+
+    /// Whether a key is that of one of these records, and nobody else's.
+    #[must_use]
+    pub fn is_key(key: &[u8]) -> bool {
+        Self::KEY_PREFIXES.iter().any(|prefix| key.starts_with(prefix.as_bytes()))
     }
 }
 
@@ -152,6 +169,32 @@ pub struct Position {
     /// The claim in force at `released_history_offset`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub released_epoch: Option<Epoch>,
+}
+
+/// Commands that nobody had decided were deleted, and an operator accepted that they are lost: every command below
+/// `to_offset` is accounted for. Written by an owner right after its claim, before it decides anything; never tombstoned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CommandsSkipped {
+    /// The claim under which it was written.
+    pub epoch: Epoch,
+    /// The first command that is lost: the next that was to be decided.
+    pub from_offset: u64,
+    /// The offset after the last one that is lost: where the log begins.
+    pub to_offset: u64,
+    /// Who accepted it, for people.
+    pub by: String,
+    /// Why, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Commands that were deleted before anybody decided them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LostCommands {
+    /// The first one: the next that was to be decided.
+    pub from_offset: u64,
+    /// The offset after the last one: where the log begins.
+    pub to_offset: u64,
 }
 
 /// Recognises a command in its log.

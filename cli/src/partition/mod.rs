@@ -1,5 +1,6 @@
-//! `tidewright partition …`: where each partition stands, why one has stopped, and trying it again.
+//! `tidewright partition …`: where each partition stands, why one has stopped, trying it again, and passing over what is lost.
 
+mod skip;
 mod verbs;
 
 use std::process::ExitCode;
@@ -16,7 +17,8 @@ use crate::workflow::{Server, ServerOptions, parse};
 pub(crate) const EXAMPLES: &str = "Examples:
   tidewright partition list
   tidewright partition inspect 3
-  tidewright partition retry 3";
+  tidewright partition retry 3
+  tidewright partition skip 3 --reason \"retention was on for a day\"";
 
 const PROBLEM_SHOWN: usize = 80;
 /// How often a partition that is tried again is looked at.
@@ -30,6 +32,8 @@ pub(crate) enum PartitionCommand {
     Inspect(InspectOptions),
     /// Recover and claim a stopped partition anew, once what stopped it is put right
     Retry(RetryOptions),
+    /// Accept that commands are lost which were deleted before they were decided, and let the partition go on
+    Skip(skip::SkipOptions),
 }
 
 /// Options of `tidewright partition list`.
@@ -66,6 +70,7 @@ impl PartitionCommand {
             Self::List(options) => options.server.output,
             Self::Inspect(options) => options.server.output,
             Self::Retry(options) => options.server.output,
+            Self::Skip(options) => options.server.output,
         }
     }
 }
@@ -75,6 +80,7 @@ pub(crate) async fn run(command: PartitionCommand) -> Result<ExitCode, CliError>
         PartitionCommand::List(options) => list(options).await,
         PartitionCommand::Inspect(options) => inspect(options).await,
         PartitionCommand::Retry(options) => retry(options).await,
+        PartitionCommand::Skip(options) => skip::skip(options).await,
     }
 }
 
@@ -106,17 +112,22 @@ async fn inspect(options: InspectOptions) -> Result<ExitCode, CliError> {
 
 async fn retry(options: RetryOptions) -> Result<ExitCode, CliError> {
     let server = Server::new(&options.server)?;
-    let (partition, began) = (options.partition, Instant::now());
-    server.retry_partition(partition).await?;
+    server.retry_partition(options.partition).await?;
+    outcome(&server, options.partition, options.timeout, options.server.output).await
+}
+
+/// Waits for what comes of a partition that is tried again, and shows it.
+async fn outcome(server: &Server, partition: u32, timeout: Duration, output: Output) -> Result<ExitCode, CliError> {
+    let began = Instant::now();
     let found = loop {
-        let found = find(&server, partition).await?;
+        let found = find(server, partition).await?;
         let is_settled = matches!(found.state, PartitionStanding::Owned | PartitionStanding::Stopped);
-        if is_settled || began.elapsed() > options.timeout {
+        if is_settled || began.elapsed() > timeout {
             break found;
         }
         tokio::time::sleep(LOOK_INTERVAL).await;
     };
-    if options.server.output.is_json() {
+    if output.is_json() {
         print(&format!("{}\n", to_json(&found)?))?;
     } else {
         print(&inspect_text(&found))?;
@@ -181,7 +192,7 @@ fn inspect_text(partition: &PartitionDescription) -> String {
         text.push_str(&format!(
             "\nIt stopped: {}\n\n{}",
             clean(&problem.detail),
-            verbs::text(partition.partition, &problem.code)
+            verbs::text(partition.partition, problem)
         ));
     }
     text
@@ -189,15 +200,20 @@ fn inspect_text(partition: &PartitionDescription) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tidewright_schemas::LostCommands;
     use tidewright_schemas::api::PartitionProblem;
 
     use super::*;
 
-    fn stopped() -> PartitionDescription {
-        let detail = "[TW0404] the commands topic is not the one that the history was built from: it begins at offset 90, the next to decide is 17";
-        let problem = Some(PartitionProblem { code: "TW0404".to_owned(), detail: detail.to_owned() });
+    fn stopped(detail: &str, lost_commands: Option<LostCommands>) -> PartitionDescription {
+        let (code, detail) = ("TW0404".to_owned(), format!("[TW0404] {detail}"));
+        let problem = Some(PartitionProblem { code, detail, lost_commands });
         let (state, node) = (PartitionStanding::Stopped, Some("node-b".to_owned()));
         PartitionDescription { state, node, problem, commands_end: Some(95), ..PartitionDescription::unassigned(1) }
+    }
+
+    fn made_anew() -> PartitionDescription {
+        stopped("the commands topic is not the one that the history was built from: its id was a and is b", None)
     }
 
     #[test]
@@ -211,11 +227,18 @@ mod tests {
             effects_in_flight: 2,
             ..PartitionDescription::unassigned(0)
         };
-        insta::assert_snapshot!(list_text(&[owned, stopped(), PartitionDescription::unassigned(2)]));
+        insta::assert_snapshot!(list_text(&[owned, made_anew(), PartitionDescription::unassigned(2)]));
     }
 
     #[test]
     fn a_stopped_partition_says_what_can_be_done() {
-        insta::assert_snapshot!(inspect_text(&stopped()));
+        insta::assert_snapshot!(inspect_text(&made_anew()));
+    }
+
+    #[test]
+    fn a_loss_that_can_be_accepted_says_what_is_lost() {
+        let lost = Some(LostCommands { from_offset: 17, to_offset: 90 });
+        let text = "commands were deleted that nobody has decided: the commands topic begins at offset 90";
+        insta::assert_snapshot!(inspect_text(&stopped(text, lost)));
     }
 }

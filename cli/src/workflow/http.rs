@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
-use tidewright_schemas::api::{Problem, encode_segment, workflow_path};
+use tidewright_schemas::api::{Problem, SkipCommands, encode_segment, workflow_path};
 use tidewright_schemas::topics::Topics;
 use tidewright_schemas::{WorkflowId, headers};
 
@@ -85,9 +85,21 @@ impl Server {
 
     /// `POST …/partitions/{partition}/retry`.
     pub(crate) async fn retry_partition(&self, partition: u32) -> Result<(), CliError> {
-        let path = format!("{}/{partition}/retry", self.partitions_path());
-        let request =
-            || self.request(Method::POST, &path, Duration::ZERO).header("content-type", "application/json").body("{}");
+        self.post_to_partition(partition, "retry", "{}".to_owned()).await
+    }
+
+    /// `POST …/partitions/{partition}/skip`.
+    pub(crate) async fn skip_commands(&self, partition: u32, skip: &SkipCommands) -> Result<(), CliError> {
+        let body = serde_json::to_string(skip).map_err(|e| CliError::plain(e.to_string()))?;
+        self.post_to_partition(partition, "skip", body).await
+    }
+
+    async fn post_to_partition(&self, partition: u32, verb: &str, body: String) -> Result<(), CliError> {
+        let path = format!("{}/{partition}/{verb}", self.partitions_path());
+        let request = || {
+            let request = self.request(Method::POST, &path, Duration::ZERO);
+            request.header("content-type", "application/json").body(body.clone())
+        };
         self.patiently(request).await.map(|_| ())
     }
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tidewright_runtime::{Engine, PartitionStatus, PartitionView, ReadError, RequestError, Route};
+use tidewright_runtime::{
+    AcceptedLoss, Engine, PartitionStatus, PartitionView, ReadError, RequestError, Route, SkipRefused,
+};
 use tidewright_schemas::api::{HistoryPage, WorkflowDescription, WorkflowOutcome, WorkflowSummary};
 use tidewright_schemas::{Answer, Command, EventId, RunId, WorkflowId};
 
@@ -31,6 +33,8 @@ pub(crate) trait Backend: Send + Sync + 'static {
     fn peers(&self) -> Vec<String>;
     /// Tries a stopped partition of this node again; false if it has not stopped.
     fn retry(&self, partition: u32) -> bool;
+    /// Tries a stopped partition of this node again and passes over what is accepted as lost.
+    fn skip(&self, partition: u32, accepted: AcceptedLoss) -> Result<(), SkipRefused>;
     async fn commands_end(&self, partition: u32) -> Option<u64>;
     async fn request(
         &self,
@@ -102,6 +106,10 @@ impl Backend for Engine {
 
     fn retry(&self, partition: u32) -> bool {
         self.retry(partition)
+    }
+
+    fn skip(&self, partition: u32, accepted: AcceptedLoss) -> Result<(), SkipRefused> {
+        self.skip(partition, accepted)
     }
 
     async fn commands_end(&self, partition: u32) -> Option<u64> {

@@ -16,6 +16,7 @@ mod list_partition;
 mod metrics_page;
 mod observe;
 mod pages;
+mod partition_verbs;
 mod partitions;
 mod probes;
 mod problem;

@@ -1,4 +1,4 @@
-//! Partitions as operators see them: `GET …/partitions` and `POST …/partitions/{partition}/retry`.
+//! Partitions as operators see them: `GET …/partitions`.
 //!
 //! A node knows its own partitions. For the others it asks every node that the cluster topic names: one that has stopped
 //! has no owner, so nothing else says where it is.
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{Method, StatusCode};
+use axum::http::StatusCode;
 use futures::future::join_all;
 use tidewright_runtime::{PartitionState, PartitionStatus};
 use tidewright_schemas::api::{
@@ -15,7 +15,7 @@ use tidewright_schemas::api::{
 };
 
 use crate::problem::Failed;
-use crate::request::{JsonBody, Segments};
+use crate::request::Segments;
 use crate::router::Api;
 
 /// Every partition of the namespace, wherever it is.
@@ -36,44 +36,14 @@ pub(crate) async fn own(
     Ok(Json(PartitionList { partitions: of_this_node(&api).await, unreachable: Vec::new() }))
 }
 
-/// Tries a stopped partition again, wherever it is.
-pub(crate) async fn retry(
-    State(api): State<Arc<Api>>,
-    Segments((namespace, partition)): Segments<(String, u32)>,
-    JsonBody(_): JsonBody,
-) -> Result<StatusCode, Failed> {
-    api.check_namespace(&namespace)?;
-    if partition as usize >= api.backend.places().len() {
-        return Err(Failed::invalid_parameter(format!("there is no partition {partition}")));
-    }
-    if api.backend.retry(partition) {
-        return Ok(StatusCode::ACCEPTED);
-    }
-    let path = format!("{}/{partition}/retry", internal_path(&api));
-    let peers = api.backend.peers();
-    let asked = join_all(peers.iter().map(|url| api.proxy.ask(Method::POST, url, &path))).await;
-    let is_taken = asked.iter().any(|answer| matches!(answer, Ok((StatusCode::ACCEPTED, _))));
-    if is_taken { Ok(StatusCode::ACCEPTED) } else { Err(Failed::partition_not_stopped(partition)) }
-}
-
-/// Tries a stopped partition of this node again, for another node.
-pub(crate) async fn retry_own(
-    State(api): State<Arc<Api>>,
-    Segments((namespace, partition)): Segments<(String, u32)>,
-    JsonBody(_): JsonBody,
-) -> Result<StatusCode, Failed> {
-    api.check_namespace(&namespace)?;
-    if api.backend.retry(partition) { Ok(StatusCode::ACCEPTED) } else { Err(Failed::partition_not_stopped(partition)) }
-}
-
-fn internal_path(api: &Api) -> String {
+pub(crate) fn internal_path(api: &Api) -> String {
     format!("/internal/v1/namespaces/{}/partitions", encode_segment(api.backend.namespace()))
 }
 
 async fn all(api: &Api) -> PartitionList {
     let path = internal_path(api);
     let peers = api.backend.peers();
-    let ask = async |url: &String| match api.proxy.ask(Method::GET, url, &path).await {
+    let ask = async |url: &String| match api.proxy.ask(url, &path).await {
         // A node of another namespace has none of these.
         Ok((StatusCode::NOT_FOUND, _)) => Ok(Vec::new()),
         Ok((status, body)) if status.is_success() => {
@@ -117,8 +87,8 @@ fn describe(status: PartitionStatus, node: &str, commands_end: Option<u64>) -> P
     let (state, epoch_offset, problem) = match state {
         PartitionState::Recovering => (PartitionStanding::Recovering, None, None),
         PartitionState::Owned { epoch_offset } => (PartitionStanding::Owned, Some(epoch_offset), None),
-        PartitionState::Stopped { code, message } => {
-            (PartitionStanding::Stopped, None, Some(PartitionProblem { code, detail: message }))
+        PartitionState::Stopped { code, message, lost_commands } => {
+            (PartitionStanding::Stopped, None, Some(PartitionProblem { code, detail: message, lost_commands }))
         }
     };
     let applied_offset = (state == PartitionStanding::Owned).then_some(applied_offset);

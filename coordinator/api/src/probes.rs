@@ -67,7 +67,7 @@ impl From<PartitionStatus> for Partition {
         let (state, epoch_offset, problem) = match status.state {
             PartitionState::Recovering => ("Recovering", None, None),
             PartitionState::Owned { epoch_offset } => ("Owned", Some(epoch_offset), None),
-            PartitionState::Stopped { code, message } => ("Stopped", None, Some(Stopped { code, detail: message })),
+            PartitionState::Stopped { code, message, .. } => ("Stopped", None, Some(Stopped { code, detail: message })),
         };
         let PartitionStatus { partition, applied_offset, effects_in_flight, .. } = status;
         Self { partition, state, applied_offset, effects_in_flight, epoch_offset, problem }

@@ -63,6 +63,26 @@ impl Failed {
         Self::new(StatusCode::CONFLICT, "TW0615", detail)
     }
 
+    /// Whether it is TW0615: another node may have the partition.
+    pub(crate) fn is_not_stopped(&self) -> bool {
+        self.0.code == "TW0615"
+    }
+
+    pub(crate) const LOSS_NOT_ACCEPTED: &str = "TW0616";
+
+    /// TW0616 `LossNotAccepted`.
+    pub(crate) fn loss_not_accepted(partition: u32, message: &str) -> Self {
+        let detail = format!(
+            "what was accepted is not what stopped partition {partition}, so nothing was passed over. It stopped: {message}"
+        );
+        Self::new(StatusCode::CONFLICT, Self::LOSS_NOT_ACCEPTED, detail)
+    }
+
+    /// What another node answered.
+    pub(crate) fn passed_on(status: StatusCode, problem: &Problem) -> Self {
+        Self::new(status, &problem.code, problem.detail.clone())
+    }
+
     /// TW0603 `RouteNotFound`.
     pub(crate) fn route_not_found(path: &str) -> Self {
         let detail = format!(

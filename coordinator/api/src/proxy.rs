@@ -57,9 +57,15 @@ impl Proxy {
         Ok(response)
     }
 
-    /// Another node's answer, whatever it is. A POST has an empty object as its body.
-    pub(crate) async fn ask(&self, method: Method, http_url: &str, path: &str) -> Result<(StatusCode, Bytes), Failed> {
-        let (status, _, body) = self.request(method, http_url, path, Duration::ZERO).await?;
+    /// Another node's answer to a GET, whatever it is.
+    pub(crate) async fn ask(&self, http_url: &str, path: &str) -> Result<(StatusCode, Bytes), Failed> {
+        let (status, _, body) = self.get(http_url, path, Duration::ZERO).await?;
+        Ok((status, body))
+    }
+
+    /// Another node's answer to a POST of JSON, whatever it is.
+    pub(crate) async fn post(&self, http_url: &str, path: &str, json: Bytes) -> Result<(StatusCode, Bytes), Failed> {
+        let (status, _, body) = self.request(Method::POST, http_url, path, Duration::ZERO, Some(json)).await?;
         Ok((status, body))
     }
 
@@ -75,7 +81,7 @@ impl Proxy {
         path: &str,
         server_wait: Duration,
     ) -> Result<(StatusCode, Option<header::HeaderValue>, Bytes), Failed> {
-        self.request(Method::GET, http_url, path, server_wait).await
+        self.request(Method::GET, http_url, path, server_wait, None).await
     }
 
     async fn request(
@@ -84,12 +90,13 @@ impl Proxy {
         http_url: &str,
         path: &str,
         server_wait: Duration,
+        json: Option<Bytes>,
     ) -> Result<(StatusCode, Option<header::HeaderValue>, Bytes), Failed> {
         let unreachable = |problem: &dyn std::fmt::Display| Failed::owner_unreachable(http_url, problem);
         let url = format!("{}{path}", http_url.trim_end_matches('/'));
-        let mut request = self.client.request(method.clone(), url);
-        if method == Method::POST {
-            request = request.header(header::CONTENT_TYPE, "application/json").body("{}");
+        let mut request = self.client.request(method, url);
+        if let Some(json) = json {
+            request = request.header(header::CONTENT_TYPE, "application/json").body(json);
         }
         let request = request.header(FORWARDED_BY, &self.node).timeout(server_wait + ANSWER_TIMEOUT);
         let mut response = request.send().await.map_err(|e| unreachable(&e.without_url()))?;

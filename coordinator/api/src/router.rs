@@ -15,7 +15,9 @@ use crate::backend::Backend;
 use crate::pages::error_page;
 use crate::problem::Failed;
 use crate::proxy::Proxy;
-use crate::{control, describe, list, list_partition, metrics_page, observe, partitions, probes, start};
+use crate::{
+    control, describe, list, list_partition, metrics_page, observe, partition_verbs, partitions, probes, start,
+};
 
 /// What handlers share.
 pub(crate) struct Api {
@@ -59,9 +61,11 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route(&of_workflow("/result"), get(describe::result))
         .route("/internal/v1/namespaces/{namespace}/partitions/{partition}/workflows", get(list_partition::serve))
         .route("/api/v1/namespaces/{namespace}/partitions", get(partitions::list))
-        .route("/api/v1/namespaces/{namespace}/partitions/{partition}/retry", post(partitions::retry))
+        .route("/api/v1/namespaces/{namespace}/partitions/{partition}/retry", post(partition_verbs::retry))
         .route("/internal/v1/namespaces/{namespace}/partitions", get(partitions::own))
-        .route("/internal/v1/namespaces/{namespace}/partitions/{partition}/retry", post(partitions::retry_own))
+        .route("/api/v1/namespaces/{namespace}/partitions/{partition}/skip", post(partition_verbs::skip))
+        .route("/internal/v1/namespaces/{namespace}/partitions/{partition}/skip", post(partition_verbs::skip_own))
+        .route("/internal/v1/namespaces/{namespace}/partitions/{partition}/retry", post(partition_verbs::retry_own))
         .route("/healthz", get(probes::healthz))
         .route("/readyz", get(probes::readyz))
         .route("/metrics", get(metrics_page::metrics))

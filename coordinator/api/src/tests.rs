@@ -8,12 +8,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use tidewright_runtime::{PartitionState, PartitionStatus, ReadError, RequestError};
+use tidewright_runtime::{AcceptedLoss, PartitionState, PartitionStatus, ReadError, RequestError, SkipRefused};
 use tidewright_schemas::api::{
     HistoryPage, Problem, WorkflowDescription, WorkflowList, WorkflowOutcome, WorkflowStatus, WorkflowSummary,
 };
 use tidewright_schemas::topics::partition_of;
-use tidewright_schemas::{Answer, Command, EventId, Rejected, RequestAccepted, RunId, WorkflowId, WorkflowStarted};
+use tidewright_schemas::{
+    Answer, Command, EventId, LostCommands, Rejected, RequestAccepted, RunId, WorkflowId, WorkflowStarted,
+};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::backend::{Backend, Keyed, Partition, Place};
@@ -22,6 +24,9 @@ use crate::server::ApiServer;
 mod asking;
 
 const PARTITIONS: u32 = 3;
+
+/// What the stopped partitions have lost.
+const LOST: Option<LostCommands> = Some(LostCommands { from_offset: 17, to_offset: 90 });
 
 /// A partition that holds runs and nothing else about them.
 #[derive(Default)]
@@ -129,7 +134,8 @@ impl Backend for FakeNode {
         self.is_ready
     }
     fn statuses(&self) -> Vec<PartitionStatus> {
-        let state = PartitionState::Stopped { code: "TW0404".to_owned(), message: "a hole".to_owned() };
+        let state =
+            PartitionState::Stopped { code: "TW0404".to_owned(), message: "a hole".to_owned(), lost_commands: LOST };
         let stopped = self.stopped.lock().unwrap().clone().into_iter().chain([7]);
         let status =
             |partition| PartitionStatus { partition, state: state.clone(), applied_offset: 3, effects_in_flight: 0 };
@@ -140,6 +146,13 @@ impl Backend for FakeNode {
     }
     fn retry(&self, partition: u32) -> bool {
         self.stopped.lock().unwrap().remove(&partition)
+    }
+    fn skip(&self, partition: u32, accepted: AcceptedLoss) -> Result<(), SkipRefused> {
+        let mut stopped = self.stopped.lock().unwrap();
+        if Some(accepted.lost) != LOST && stopped.contains(&partition) {
+            return Err(SkipRefused::OtherReason { message: "a hole".to_owned() });
+        }
+        if stopped.remove(&partition) { Ok(()) } else { Err(SkipRefused::NotStopped) }
     }
     async fn commands_end(&self, partition: u32) -> Option<u64> {
         Some(u64::from(partition) + 10)
@@ -419,6 +432,18 @@ async fn partitions_of_all_nodes_are_told_and_a_stopped_one_is_tried_again_where
     let stopped = &list["partitions"][2];
     assert_eq!((&stopped["state"], &stopped["problem"]["code"]), (&json!("Stopped"), &json!("TW0404")));
     assert_eq!(stopped["commands_end"], 12);
+    let skip = async |to_offset: u64| {
+        let url = format!("{}/api/v1/namespaces/default/partitions/2/skip", a.url);
+        let body = json!({"from_offset": 17, "to_offset": to_offset, "reason": "retention was on"});
+        reqwest::Client::new().post(url).json(&body).send().await.unwrap()
+    };
+    assert_eq!(list["partitions"][2]["problem"]["lost_commands"], json!({"from_offset": 17, "to_offset": 90}));
+    let refused = skip(91).await;
+    assert_eq!(refused.status(), StatusCode::CONFLICT);
+    assert_eq!(refused.json::<Problem>().await.unwrap().code, "TW0616");
+    assert_eq!(skip(90).await.status(), StatusCode::ACCEPTED);
+    assert_eq!(skip(90).await.json::<Problem>().await.unwrap().code, "TW0615");
+    b.node.stopped.lock().unwrap().insert(2);
     let retry = async |partition: u32| {
         let url = format!("{}/api/v1/namespaces/default/partitions/{partition}/retry", a.url);
         let request = reqwest::Client::new().post(url).header("content-type", "application/json").body("{}");

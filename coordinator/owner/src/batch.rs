@@ -280,6 +280,9 @@ impl<S: Store> Owner<S> {
                 self.position_read_back(&position, key, actions);
                 Ok(())
             }
+            Some(HistoryRecord::CommandsSkipped(skipped)) if own.as_ref() == Some(&skipped.epoch) => {
+                self.skip_read_back(&skipped, actions)
+            }
             Some(HistoryRecord::Transition(change)) if own.as_ref() == Some(&change.epoch) => Ok(()),
             Some(HistoryRecord::Transition(change)) => {
                 // A deposed owner's: invalid, and tombstoned unless its key was valid once (R12).
@@ -288,7 +291,7 @@ impl<S: Store> Owner<S> {
                 }
                 Ok(())
             }
-            Some(HistoryRecord::Position(_)) => Ok(()),
+            Some(HistoryRecord::Position(_) | HistoryRecord::CommandsSkipped(_)) => Ok(()),
         }
     }
 

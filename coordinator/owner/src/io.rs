@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tidewright_core::{ApplyError, RowsError};
-use tidewright_schemas::{EffectFailure, Epoch, RunId, TaskId, TaskKind, WorkflowId};
+use tidewright_schemas::{EffectFailure, Epoch, LostCommands, RunId, TaskId, TaskKind, WorkflowId};
 
 use crate::report::Report;
 
@@ -56,6 +56,19 @@ pub struct Bounds {
     pub topic_id: Option<String>,
     /// The record at the offset of the claim that [`crate::Owner::known_claim`] names, if there is one at that offset.
     pub known_claim: Option<LogRecord>,
+    /// The loss that an operator has accepted for this partition. It counts only if it is exactly what is found lost.
+    pub accepted: Option<AcceptedLoss>,
+}
+
+/// An operator accepts that commands are lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcceptedLoss {
+    /// Which ones.
+    pub lost: LostCommands,
+    /// Who accepts it, for people.
+    pub by: String,
+    /// Why, for people.
+    pub reason: Option<String>,
 }
 
 /// Names something that was sent.
@@ -216,6 +229,12 @@ pub enum Stop {
         "[TW0404] the commands topic is not the one that the history was built from: {0}. Nothing was decided; restore the topic from a replica or a backup"
     )]
     CommandsLost(String),
+    /// Commands that nobody has decided are gone from the beginning of their topic, which is the one that it was (R15).
+    #[error(
+        "[TW0404] commands were deleted that nobody has decided: the commands topic begins at offset {to}, the next to decide is {from}. Nothing was decided; restore the topic from a replica or a backup, or accept that they are lost",
+        to = .0.to_offset, from = .0.from_offset
+    )]
+    CommandsDeleted(LostCommands),
 }
 
 impl Stop {

@@ -16,14 +16,15 @@ mod position;
 mod recovery;
 mod report;
 mod send;
+mod skip;
 mod timers;
 mod traced;
 pub mod trust;
 
 pub use codec::{Forwarding, forward_stray};
 pub use io::{
-    Action, BacklogKey, Bounds, Destination, EffectId, HistoryEntry, Input, LogBounds, LogRecord, Outbound,
-    SendFailure, Stop,
+    AcceptedLoss, Action, BacklogKey, Bounds, Destination, EffectId, HistoryEntry, Input, LogBounds, LogRecord,
+    Outbound, SendFailure, Stop,
 };
 pub use owner::{Identity, Limits, Owner, Phase};
 pub use report::{Outcome, Report};

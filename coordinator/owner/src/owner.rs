@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | `New` | – | – | `Start`: bounds are checked, the claim is appended |
 //! | `Recovering` | valid records are applied up to the own claim | – | the own claim is read back |
+//! | `Skipping` | the record that accepts a loss is read back; a newer claim deposes | – | that record is read back |
 //! | `Owning` | what was appended is read back; a newer claim deposes | decided in batches | an error |
 
 use std::collections::{BTreeMap, VecDeque};
@@ -96,6 +97,8 @@ pub enum Phase {
     New,
     /// Reads history up to its own claim.
     Recovering,
+    /// Has claimed the partition, and waits until it reads back that commands are passed over.
+    Skipping,
     /// Decides.
     Owning,
 }
@@ -242,7 +245,7 @@ impl<S: Store> Owner<S> {
                 for record in records {
                     match self.phase {
                         Phase::New | Phase::Recovering => self.recover(record, &mut actions)?,
-                        Phase::Owning => self.read_back(record, &mut actions)?,
+                        Phase::Skipping | Phase::Owning => self.read_back(record, &mut actions)?,
                     }
                 }
             }

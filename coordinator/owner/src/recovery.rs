@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use tidewright_core::{Effect, Overlay, Store, apply, effects};
-use tidewright_schemas::{Claim, Epoch, HistoryRecord, Position, Transition};
+use tidewright_schemas::{Claim, CommandsSkipped, Epoch, HistoryRecord, LostCommands, Position, Transition};
 
-use crate::io::{Action, Bounds, HistoryEntry, LogRecord, Stop};
+use crate::io::{AcceptedLoss, Action, Bounds, HistoryEntry, LogRecord, Stop};
 use crate::meta::StoredPosition;
 use crate::owner::{Owner, Phase};
 
@@ -26,6 +26,7 @@ pub(crate) struct Recovery {
     changed: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     applied_since_flush: usize,
     commands: Option<crate::io::LogBounds>,
+    pub(crate) accepted: Option<AcceptedLoss>,
     /// Where the history ended when the bounds were found.
     history_end: u64,
     /// The first command that nothing below that end covers: what another owner has decided since then may stand above
@@ -68,6 +69,7 @@ impl<S: Store> Owner<S> {
         };
         self.recovery.commands = Some(bounds.commands);
         self.recovery.history_end = history.end;
+        self.recovery.accepted = bounds.accepted;
         self.topic_id = bounds.topic_id;
         self.phase = Phase::Recovering;
         self.history_next = from;
@@ -102,6 +104,9 @@ impl<S: Store> Owner<S> {
             }
             Some(HistoryRecord::Position(position)) if self.recovery.claim.as_ref() == Some(&position.epoch) => {
                 self.take_position(&position, applied_before);
+            }
+            Some(HistoryRecord::CommandsSkipped(skipped)) if self.recovery.claim.as_ref() == Some(&skipped.epoch) => {
+                self.take_skip(&skipped, applied_before);
             }
             Some(invalid) => self.remember_invalid(&invalid),
         }
@@ -144,6 +149,12 @@ impl<S: Store> Owner<S> {
         }
     }
 
+    fn take_skip(&mut self, skipped: &CommandsSkipped, applied_before: bool) {
+        if !applied_before {
+            self.meta.cover(skipped.to_offset);
+        }
+    }
+
     /// Whatever else stands there was written by an owner that had been deposed.
     fn remember_invalid(&mut self, record: &HistoryRecord) {
         if let HistoryRecord::Transition(change) = record
@@ -154,7 +165,7 @@ impl<S: Store> Owner<S> {
         }
     }
 
-    fn flush_recovered(&mut self) -> Result<(), Stop> {
+    pub(crate) fn flush_recovered(&mut self) -> Result<(), Stop> {
         let mut rows: Vec<_> = std::mem::take(&mut self.recovery.changed).into_iter().collect();
         rows.push(self.meta.row()?);
         self.store.write(rows)?;
@@ -166,8 +177,16 @@ impl<S: Store> Owner<S> {
     fn own(&mut self, epoch: Epoch, actions: &mut Vec<Action>) -> Result<(), Stop> {
         self.meta.history_offset = epoch.offset + 1;
         self.flush_recovered()?;
-        let from = self.find_commands()?;
-        self.epoch = Some(epoch.clone());
+        self.epoch = Some(epoch);
+        match self.find_commands() {
+            Err(Stop::CommandsDeleted(lost)) => self.skip_if_accepted(lost, actions),
+            found => self.begin_to_decide(found?, actions),
+        }
+    }
+
+    /// Everything before is known: commands are read from here on, and what may not be out is sent again.
+    pub(crate) fn begin_to_decide(&mut self, from: u64, actions: &mut Vec<Action>) -> Result<(), Stop> {
+        let Some(epoch) = self.epoch.clone() else { return Ok(()) };
         self.phase = Phase::Owning;
         self.read_next = from;
         self.applied_next = self.meta.next_source;
@@ -198,6 +217,12 @@ impl<S: Store> Owner<S> {
             match effect {
                 Effect::Task { workflow_id, task } => self.send_task(source, &workflow_id, &task, true, actions)?,
                 Effect::Reply { workflow_id, answered } => self.send_reply(source, workflow_id, answered, actions),
+                Effect::DeadLetter(dead) if source < self.read_next => {
+                    tracing::warn!(
+                        source, code = dead.code, message = %dead.message,
+                        "a command that was lost cannot go to the dead letters; history tells of it"
+                    );
+                }
                 Effect::DeadLetter(_) => {
                     // Its bytes are in the command, which is read again; until then it counts as not out.
                     self.in_flight.hold(source, unreleased.history_offset, Some(&unreleased.epoch));
@@ -211,13 +236,22 @@ impl<S: Store> Owner<S> {
 
     /// From where commands are read: from the first whose effects may not be out, and at least from the last that was
     /// decided, so that the log can be recognised (R15).
-    fn find_commands(&mut self) -> Result<u64, Stop> {
+    pub(crate) fn find_commands(&mut self) -> Result<u64, Stop> {
         let Some(bounds) = self.recovery.commands else { return Ok(self.meta.next_source) };
         let next = self.meta.next_source;
+        let topic_id = self.meta.position.as_ref().and_then(|position| position.topic_id.as_ref());
+        if let (Some(then), Some(now)) = (topic_id, &self.topic_id)
+            && then != now
+        {
+            return Err(Stop::CommandsLost(format!("its id was {then} and is {now}: it was deleted and made anew")));
+        }
         if bounds.start > next {
+            let start = bounds.start;
+            if topic_id.is_some() && self.topic_id.is_some() {
+                return Err(Stop::CommandsDeleted(LostCommands { from_offset: next, to_offset: start }));
+            }
             return Err(Stop::CommandsLost(format!(
-                "it begins at offset {}, the next to decide is {next}",
-                bounds.start
+                "it begins at offset {start}, the next to decide is {next}, and no id says whether it is the same topic"
             )));
         }
         let decided = self.recovery.next_at_bounds.unwrap_or(next);
@@ -228,11 +262,6 @@ impl<S: Store> Owner<S> {
             )));
         }
         let Some(position) = &self.meta.position else { return Ok(bounds.start) };
-        if let (Some(then), Some(now)) = (&position.topic_id, &self.topic_id)
-            && then != now
-        {
-            return Err(Stop::CommandsLost(format!("its id was {then} and is {now}: it was deleted and made anew")));
-        }
         let recognise = position.last_command.map_or(next, |mark| mark.offset);
         if recognise >= bounds.start {
             self.positions.recognise(position.last_command);
@@ -261,7 +290,7 @@ pub(crate) fn read_history(record: &LogRecord) -> Result<Option<HistoryRecord>, 
     let Some(value) = &record.value else { return Ok(None) };
     serde_json::from_slice(value).map(Some).or_else(|error| {
         let key = record.key.as_deref().unwrap_or_default();
-        if ["claim/", "transition/", "position/"].iter().any(|prefix| key.starts_with(prefix.as_bytes())) {
+        if HistoryRecord::is_key(key) {
             return Err(Stop::Unreadable { offset: record.offset, problem: error.to_string() });
         }
         tracing::warn!(offset = record.offset, %error, "[TW0402] something else wrote to the history topic; ignored");

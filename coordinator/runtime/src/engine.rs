@@ -7,6 +7,7 @@ use tidewright_log::cluster::{ClusterView, ClusterWriter};
 use tidewright_log::{
     Admin, CallError, Caller, CallerOptions, GroupConsumer, GroupOptions, Producer, TopicKind, TopicSpec,
 };
+use tidewright_owner::AcceptedLoss;
 use tidewright_schemas::topics::{Topics, partition_of};
 use tidewright_schemas::{Answer, ClusterRecord, Command, NamespaceRecord, NodeRecord, WorkflowId, headers};
 use tokio::sync::watch;
@@ -14,7 +15,7 @@ use tokio::sync::watch;
 use crate::config::EngineConfig;
 use crate::error::{EngineError, RequestError};
 use crate::node::{Namespace, Node};
-use crate::status::{PartitionState, PartitionStatus};
+use crate::status::{PartitionState, PartitionStatus, SkipRefused};
 use crate::supervisor::Supervisor;
 use crate::view::PartitionView;
 
@@ -149,6 +150,12 @@ impl Engine {
     #[must_use]
     pub fn retry(&self, partition: u32) -> bool {
         self.inner.node.board.retry(partition)
+    }
+
+    /// Recovers and claims a stopped partition anew, and passes over the commands that are lost: exactly those for which it
+    /// stopped.
+    pub fn skip(&self, partition: u32, accepted: AcceptedLoss) -> Result<(), SkipRefused> {
+        self.inner.node.board.skip(partition, accepted)
     }
 
     /// The offset after the last command of a partition; none if Kafka does not say right now.

@@ -25,5 +25,6 @@ mod view;
 pub use config::EngineConfig;
 pub use engine::{Engine, Route};
 pub use error::{EngineError, ReadError, RequestError};
-pub use status::{PartitionState, PartitionStatus};
+pub use status::{PartitionState, PartitionStatus, SkipRefused};
+pub use tidewright_owner::AcceptedLoss;
 pub use view::PartitionView;

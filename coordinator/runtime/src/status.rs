@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use tidewright_owner::AcceptedLoss;
+use tidewright_schemas::LostCommands;
 use tokio::sync::Notify;
 
 use crate::view::OwnedPartition;
@@ -22,6 +24,20 @@ pub enum PartitionState {
         /// Stable code.
         code: String,
         /// What happened and what to do.
+        message: String,
+        /// What an operator may accept as lost, if that helps.
+        lost_commands: Option<LostCommands>,
+    },
+}
+
+/// Why a loss cannot be accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SkipRefused {
+    /// The partition has not stopped here.
+    NotStopped,
+    /// It stopped for something else, or something else is lost.
+    OtherReason {
+        /// Why it stopped.
         message: String,
     },
 }
@@ -46,6 +62,8 @@ struct Entry {
     owned: Weak<OwnedPartition>,
     /// Told when somebody asks for a stopped partition to be tried again.
     retry: Arc<Notify>,
+    /// A loss that was accepted, until it is known what came of it.
+    accepted: Option<AcceptedLoss>,
 }
 
 /// The partitions that are assigned to this node.
@@ -66,7 +84,11 @@ impl Board {
                 to_commit: None,
                 owned: Weak::new(),
                 retry: Arc::default(),
+                accepted: None,
             });
+            if state != PartitionState::Recovering {
+                entry.accepted = None;
+            }
             entry.status.state = state;
         });
     }
@@ -82,6 +104,29 @@ impl Board {
             }
             _ => false,
         })
+    }
+
+    /// Tries a partition again that stopped for lost commands, which are accepted as lost. They must be exactly those for
+    /// which it stopped: nobody accepts what they have not seen.
+    pub(crate) fn skip(&self, partition: u32, accepted: AcceptedLoss) -> Result<(), SkipRefused> {
+        self.with(|entries| {
+            let entry = entries.get_mut(&partition).ok_or(SkipRefused::NotStopped)?;
+            let PartitionState::Stopped { lost_commands, message, .. } = &entry.status.state else {
+                return Err(SkipRefused::NotStopped);
+            };
+            if *lost_commands != Some(accepted.lost) {
+                return Err(SkipRefused::OtherReason { message: message.clone() });
+            }
+            entry.accepted = Some(accepted);
+            entry.status.state = PartitionState::Recovering;
+            entry.retry.notify_one();
+            Ok(())
+        })
+    }
+
+    /// The loss that was accepted and not yet passed over.
+    pub(crate) fn accepted(&self, partition: u32) -> Option<AcceptedLoss> {
+        self.with(|entries| entries.get(&partition)?.accepted.clone())
     }
 
     /// What is told by [`Self::retry`].

@@ -8,6 +8,7 @@
 //!
 //! [`run_seed`] is the whole interface.
 
+mod accept;
 mod client;
 mod dice;
 mod disk;

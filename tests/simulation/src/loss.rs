@@ -1,62 +1,105 @@
 //! Losses that no protocol survives: something that was acknowledged is gone. The partition must stop and say so, and
 //! decide nothing (R15).
 
-use tidewright_owner::Stop;
+use tidewright_owner::{AcceptedLoss, Stop};
 
+use crate::disk::Disk;
 use crate::log::{Parcel, Place};
 use crate::tenure::{End, Tenure};
 use crate::violation::{Checked, ensure, violation};
 use crate::world::World;
+
+/// What becomes of a partition that is served.
+pub(crate) enum Served {
+    Stopped(Stop),
+    /// It has nothing left to do; every command below this offset is decided.
+    Idle(u64),
+}
+
+impl Served {
+    fn stopped(self) -> Option<Stop> {
+        match self {
+            Self::Stopped(stop) => Some(stop),
+            Self::Idle(_) => None,
+        }
+    }
+}
 
 impl World {
     /// Plants a loss under a partition at rest, and takes the partition over.
     pub(crate) fn plant_loss(&mut self) -> Checked {
         let partition = self.dice.below(self.plan.partitions as usize) as u32;
         let node = self.assigned[partition as usize];
-        let history_is_lost = match self.dice.below(5) {
+        let history_is_lost = match self.dice.below(6) {
             0 => self.truncate_commands(partition),
-            1 => self.delete_undecided(partition),
-            2 => self.replace_commands(partition),
-            3 => self.truncate_history(partition),
+            1 | 2 => self.delete_undecided(partition),
+            3 => self.replace_commands(partition),
+            4 => self.truncate_history(partition),
             _ => self.replace_history(partition),
         };
         let Some(history_is_lost) = history_is_lost else { return Ok(()) };
         self.revoke(node, partition);
         let disk = self.nodes[node].stores[&partition].clone();
-        let number = self.next_number();
-        let mut tenure = Tenure::open(self, node, partition, number, disk)
-            .map_err(|stop| violation("r16_a_store_opens_after_any_crash", stop.to_string()))?;
-        for _ in 0..20_000 {
+        let Some(stop) = self.serve(node, partition, &disk, None)?.stopped() else {
+            return Err(violation("r15_a_loss_stops_the_partition", format!("history lost: {history_is_lost}")));
+        };
+        let told = match stop {
+            Stop::HistoryLost(_) => history_is_lost,
+            Stop::CommandsLost(_) | Stop::CommandsDeleted(_) => !history_is_lost,
+            _ => false,
+        };
+        ensure!(told, "r15_a_loss_is_explained", "history lost: {history_is_lost}, told: {stop}");
+        self.stats.losses += 1;
+        match stop {
+            Stop::CommandsDeleted(lost) => self.accept_loss(node, partition, &disk, lost),
+            _ => Ok(()),
+        }
+    }
+
+    /// Drives owners of a partition, one after the other, until one stops for good or has nothing left to do.
+    pub(crate) fn serve(
+        &mut self,
+        node: usize,
+        partition: u32,
+        disk: &Disk,
+        accepted: Option<AcceptedLoss>,
+    ) -> Checked<Served> {
+        let mut current: Option<Tenure> = None;
+        for _ in 0..50_000 {
             self.step += 1;
             self.pass(1);
-            match self.advance(node, partition, &mut tenure)? {
-                None => {}
-                Some(End::Trouble(_)) => {
+            let mut tenure = match current.take() {
+                Some(tenure) => tenure,
+                None => {
                     let number = self.next_number();
-                    let disk = self.nodes[node].stores[&partition].clone();
-                    tenure = Tenure::open(self, node, partition, number, disk)
+                    let mut tenure = Tenure::open(self, node, partition, number, disk.clone())
                         .map_err(|stop| violation("r16_a_store_opens_after_any_crash", stop.to_string()))?;
+                    tenure.accepted.clone_from(&accepted);
+                    tenure
                 }
+            };
+            match self.advance(node, partition, &mut tenure)? {
+                Some(End::Trouble(_)) => {}
                 Some(End::Stop(stop)) => {
                     self.note(|_| format!("partition {partition} stopped: {stop}"));
-                    let told = match stop {
-                        Stop::HistoryLost(_) => history_is_lost,
-                        Stop::CommandsLost(_) => !history_is_lost,
-                        _ => false,
-                    };
-                    ensure!(told, "r15_a_loss_is_explained", "history lost: {history_is_lost}, told: {stop}");
-                    self.stats.losses += 1;
-                    return Ok(());
+                    return Ok(Served::Stopped(stop));
+                }
+                None => {
+                    let history_end = self.log(&Place::History(partition)).end;
+                    let commands_end = self.log(&Place::Commands(partition)).end;
+                    if tenure.is_idle() && tenure.has_read(history_end, commands_end) {
+                        return Ok(Served::Idle(tenure.owner.applied_offset()));
+                    }
+                    current = Some(tenure);
                 }
             }
         }
-        Err(violation("r15_a_loss_stops_the_partition", format!("history lost: {history_is_lost}")))
+        Err(violation("r15_a_partition_goes_on_or_stops", format!("partition {partition}")))
     }
 
     fn next_to_decide(&self, partition: u32) -> Option<u64> {
-        let last = self.truth[partition as usize].position.as_ref().map(|(position, _)| position.applied_offset);
-        let decided = self.truth[partition as usize].sources.last_key_value().map(|(source, _)| source + 1);
-        last.max(decided)
+        let truth = &self.truth[partition as usize];
+        (truth.position.is_some() || !truth.sources.is_empty()).then(|| truth.next_to_decide())
     }
 
     /// The commands end before what was decided.

@@ -72,7 +72,7 @@ impl Plan {
             network: dice.within(60, 600),
             has_api: dice.chance(700),
             tells_topic_id: dice.chance(500),
-            plants_loss: dice.chance(60),
+            plants_loss: dice.chance(200),
         }
     }
 }

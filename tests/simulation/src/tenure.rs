@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tidewright_owner::{
-    Action, BacklogKey, Bounds, Destination, EffectId, HistoryEntry, Identity, Input, LogBounds, Outbound, Owner,
-    SendFailure, Stop,
+    AcceptedLoss, Action, BacklogKey, Bounds, Destination, EffectId, HistoryEntry, Identity, Input, LogBounds,
+    Outbound, Owner, SendFailure, Stop,
 };
 use tidewright_schemas::{Command, EffectFailure, TaskId, headers};
 
@@ -68,6 +68,8 @@ pub(crate) struct Tenure {
     deletions: Vec<u64>,
     unmarked: BTreeSet<TaskId>,
     began_ms: u64,
+    /// The loss that somebody has accepted.
+    pub(crate) accepted: Option<AcceptedLoss>,
 }
 
 impl Tenure {
@@ -100,6 +102,7 @@ impl Tenure {
             deletions: Vec::new(),
             unmarked: BTreeSet::new(),
             began_ms: world.mono_ms,
+            accepted: None,
         })
     }
 
@@ -196,7 +199,9 @@ impl World {
                 let known_claim = known.and_then(|offset| self.log(&Place::History(partition)).at(offset).cloned());
                 let topic_id = self.plan.tells_topic_id.then(|| self.topic_id.to_string());
                 tenure.stage = Stage::Running;
-                match tenure.owner.handle(Input::Start(Bounds { history, commands, topic_id, known_claim })) {
+                let accepted = tenure.accepted.clone();
+                let bounds = Bounds { history, commands, topic_id, known_claim, accepted };
+                match tenure.owner.handle(Input::Start(bounds)) {
                     Ok(actions) => tenure.actions.extend(actions),
                     Err(stop) => return Some(End::Stop(stop)),
                 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidewright_core::{Effect, MemoryRows, Overlay, Store as _, apply, effects};
 use tidewright_schemas::{
-    Answer, Epoch, EventAttributes, EventId, HistoryEvent, HistoryRecord, Position, RowFact, RunId, TaskId,
-    TaskVerdict, Transition, WorkflowId, transition_key,
+    Answer, CommandsSkipped, Epoch, EventAttributes, EventId, HistoryEvent, HistoryRecord, Position, RowFact, RunId,
+    TaskId, TaskVerdict, Transition, WorkflowId, transition_key,
 };
 
 use crate::violation::{Checked, ensure, violation};
@@ -50,7 +50,7 @@ pub(crate) enum Verdict {
 
 impl Truth {
     pub(crate) fn landed(&mut self, offset: u64, key: &str, value: Option<&[u8]>) -> Checked<Verdict> {
-        if !["claim/", "transition/", "position/"].iter().any(|prefix| key.starts_with(prefix)) {
+        if !HistoryRecord::is_key(key.as_bytes()) {
             return Ok(Verdict::Other);
         }
         let Some(value) = value else { return self.tombstone(key).map(|()| Verdict::Other) };
@@ -74,6 +74,10 @@ impl Truth {
                 self.position(&position, key)?;
                 Ok(Verdict::ValidPosition(position))
             }
+            HistoryRecord::CommandsSkipped(skipped) if is_valid => {
+                self.skipped(&skipped)?;
+                Ok(Verdict::Other)
+            }
             invalid => {
                 let epoch = invalid.epoch().map_or(0, |epoch| epoch.offset);
                 ensure!(epoch < offset, "r10_a_claim_stands_before_its_records", "{key} at offset {offset}");
@@ -94,6 +98,20 @@ impl Truth {
             return Err(violation("r10_claims_are_kept", key.to_owned()));
         }
         Ok(())
+    }
+
+    /// What is passed over is what nobody had decided (R15).
+    fn skipped(&mut self, skipped: &CommandsSkipped) -> Checked {
+        let next = self.next_to_decide();
+        ensure!(next == skipped.from_offset, "r15_only_the_undecided_is_passed_over", "{skipped:?}, next is {next}");
+        self.last_source = skipped.to_offset.checked_sub(1);
+        Ok(())
+    }
+
+    /// The first command that nothing valid covers.
+    pub(crate) fn next_to_decide(&self) -> u64 {
+        let covered = self.position.as_ref().map_or(0, |(position, _)| position.applied_offset);
+        covered.max(self.last_source.map_or(0, |source| source + 1))
     }
 
     fn position(&mut self, position: &Position, key: &str) -> Checked {

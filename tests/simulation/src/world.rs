@@ -44,6 +44,8 @@ pub struct Stats {
     pub compacted: u64,
     /// Losses that were planted and noticed.
     pub losses: u64,
+    /// Losses that were accepted.
+    pub accepted: u64,
     /// Steps.
     pub steps: u64,
 }
@@ -51,8 +53,19 @@ pub struct Stats {
 impl Stats {
     /// Adds another seed's.
     pub fn add(&mut self, other: &Self) {
-        let Self { workflows, cut_short, signals, commands, kills, claims, zombie_records, compacted, losses, steps } =
-            other;
+        let Self {
+            workflows,
+            cut_short,
+            signals,
+            commands,
+            kills,
+            claims,
+            zombie_records,
+            compacted,
+            losses,
+            accepted,
+            steps,
+        } = other;
         self.workflows += workflows;
         self.cut_short += cut_short;
         self.signals += signals;
@@ -62,6 +75,7 @@ impl Stats {
         self.zombie_records += zombie_records;
         self.compacted += compacted;
         self.losses += losses;
+        self.accepted += accepted;
         self.steps += steps;
     }
 }

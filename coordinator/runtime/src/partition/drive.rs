@@ -222,7 +222,8 @@ async fn bounds(node: &Node, partition: u32, owner: &Owner<PartitionStore>) -> R
         Some(claim) => record_at(node, partition, claim.offset).await?,
         None => None,
     };
-    Ok(Bounds { history, commands, topic_id, known_claim })
+    let accepted = node.board.accepted(partition);
+    Ok(Bounds { history, commands, topic_id, known_claim, accepted })
 }
 
 /// The history record at an offset, if there is one at that very offset.

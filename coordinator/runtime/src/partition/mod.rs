@@ -75,7 +75,11 @@ pub(crate) async fn run(
                 tracing::error!(partition, %stop, "the partition stops: it needs somebody; the others go on");
                 let message = stop.to_string();
                 let code = message.get(1..7).filter(|code| code.starts_with("TW")).unwrap_or("TW0405").to_owned();
-                node.board.set(partition, PartitionState::Stopped { code, message });
+                let lost_commands = match stop {
+                    Stop::CommandsDeleted(lost) => Some(lost),
+                    _ => None,
+                };
+                node.board.set(partition, PartitionState::Stopped { code, message, lost_commands });
                 let retries = node.board.retries(partition);
                 tokio::select! {
                     () = told(&mut shutdown) => break,

@@ -6,6 +6,7 @@ use end_to_end::{World, binaries, eventually};
 use serde_json::{Value, json};
 use tidewright_log::{Admin, Record, TopicKind, TopicSpec};
 use tidewright_schemas::headers;
+use tidewright_schemas::topics::partition_of;
 use tokio::process::Command;
 
 /// Runs the program; gives its exit code, what it wrote as JSON, and what it said.
@@ -141,5 +142,75 @@ async fn a_stopped_partition_says_why_and_goes_on_when_it_is_tried_again() -> Re
     ensure!(code == 0 && found["state"] == "Owned", "{code}: {found} {said}");
     let (_, list, said) = partition(&world, &engine, &["list"]).await?;
     ensure!(list["partitions"].as_array().is_some_and(|all| all.len() == 4), "{list} {said}");
+    processes::stop(engine.process).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_that_were_deleted_are_passed_over_once_that_is_accepted() -> Result<()> {
+    binaries::build()?;
+    let world = World::without_engine().await?;
+    let directory = tempfile::tempdir()?;
+    processes::write_secret(directory.path())?;
+    let start = async || processes::start_engine(world.kafka.brokers(), &world.topics, directory.path(), "node").await;
+    let publish = async |id: &str| {
+        let start = json!({"type": "StartWorkflow", "workflow_type": "T", "workflow_id": id, "task_queue": "q"});
+        world.publish(id, &start.to_string()).await
+    };
+    let engine = start().await?;
+    let started = async |engine: &EngineProcess, id: &'static str| {
+        eventually(&format!("{id} is started"), || async {
+            let arguments = ["workflow", "describe", "-w", id, "--address", &engine.http_url];
+            let (code, found, _) = tidewright(&world, &arguments).await.ok()?;
+            (code == 0).then_some(found)
+        })
+        .await
+    };
+    publish("before").await?;
+    started(&engine, "before").await?;
+    let number = partition_of(b"before", 4);
+    let number_text = number.to_string();
+    let is = async |engine: &EngineProcess, state: &'static str| {
+        eventually(&format!("the partition is {state}"), || async {
+            let (_, found, _) = partition(&world, engine, &["inspect", &number_text]).await.ok()?;
+            (found["state"] == state).then_some(found)
+        })
+        .await
+    };
+    let (code, _, said) = partition(&world, &engine, &["skip", &number_text, "--yes"]).await?;
+    ensure!(code == 1 && said.contains("TW0615"), "{code}: {said}");
+    processes::stop(engine.process).await?;
+
+    // A workflow is started, and somebody deletes the record before anybody has decided it.
+    let lost = (0..).map(|n| format!("lost-{n}")).find(|id| partition_of(id.as_bytes(), 4) == number);
+    let lost = lost.context("no such id")?;
+    publish(&lost).await?;
+    let (admin, commands) = (Admin::new(&world.kafka.config())?, world.topics.commands());
+    let end = admin.watermarks(&commands, number).await?.high;
+    admin.delete_records(&commands, number, end).await?;
+    let engine = start().await?;
+    let stopped = is(&engine, "Stopped").await?;
+    ensure!(stopped["problem"]["code"] == "TW0404", "{stopped}");
+    ensure!(stopped["problem"]["lost_commands"]["to_offset"] == end, "{stopped}");
+
+    let (code, _, said) = partition(&world, &engine, &["skip", &number_text]).await?;
+    ensure!(code == 2 && said.contains("--yes"), "{code}: {said}");
+    let (code, _, said) = partition(&world, &engine, &["retry", &number_text]).await?;
+    ensure!(code == 1, "{code}: {said}");
+    let accept = ["skip", &number_text, "--yes", "--reason", "a test"];
+    let (code, found, said) = partition(&world, &engine, &accept).await?;
+    ensure!(code == 0 && found["state"] == "Owned" && said.contains("are gone"), "{code}: {found} {said}");
+    let before = started(&engine, "before").await?;
+    let after = (0..).map(|n| format!("after-{n}")).find(|id| partition_of(id.as_bytes(), 4) == number);
+    let after: &'static str = after.context("no such id")?.leak();
+    publish(after).await?;
+    started(&engine, after).await?;
+    processes::stop(engine.process).await?;
+
+    // The state is gone: what was passed over is in history, so nobody is asked again.
+    std::fs::remove_dir_all(directory.path().join(format!("node/default/{number}")))?;
+    let engine = start().await?;
+    is(&engine, "Owned").await?;
+    ensure!(started(&engine, "before").await?["summary"] == before["summary"], "the rebuilt state differs: {before}");
+    started(&engine, after).await?;
     processes::stop(engine.process).await
 }
