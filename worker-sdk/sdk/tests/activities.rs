@@ -6,6 +6,7 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use support::{Engine, QUEUE, run};
 use tidewright::prelude::*;
@@ -162,6 +163,33 @@ async fn a_possible_repeat_is_confirmed_before_it_runs() {
     let (command, _) = engine.outcome().await;
     assert!(matches!(command, Command::CompleteActivity(_)), "{command:?}");
     assert_eq!(runs.load(Ordering::SeqCst), 1);
+    worker.stop().await;
+}
+
+/// The owner that gave it may be gone, and another worker may have completed the activity meanwhile (ADR 0007).
+#[tokio::test(flavor = "multi_thread")]
+async fn leave_to_run_that_was_long_on_its_way_is_asked_for_again() {
+    let mut engine = Engine::start().await;
+    let tests = Tests::default();
+    let runs = Arc::clone(&tests.runs);
+    let mut task = engine.activity_task("Greet", &"Ada");
+    task.possible_repeat = true;
+    engine.send_activity_task(&task, "t").await;
+    let worker = run(engine.worker().activities(tests));
+
+    let (Command::ConfirmTask(first), _) = engine.command().await else { panic!("no question") };
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    engine.answer(&first, TaskVerdict::Run).await;
+    let second = loop {
+        let (Command::ConfirmTask(asked), _) = engine.command().await else { panic!("no question") };
+        // A question without an answer is repeated as it was.
+        if asked.reply_to.correlation_id != first.reply_to.correlation_id {
+            break asked;
+        }
+    };
+    engine.answer(&second, TaskVerdict::Drop).await;
+    engine.committed(&engine.client.topics().activity_tasks(QUEUE), 1).await;
+    assert_eq!(runs.load(Ordering::SeqCst), 0);
     worker.stop().await;
 }
 

@@ -1,7 +1,7 @@
 //! Asks whether a task that may be a repeat is still wanted (R25).
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tidewright_client::Client;
 use tidewright_schemas::{ActivityTask, Answer, ConfirmTask, TaskVerdict, WorkerIdentity, headers};
@@ -11,6 +11,9 @@ use super::measure::Meters;
 /// How long one question waits for its answer; it is asked again until there is one.
 const PATIENCE: Duration = Duration::from_secs(30);
 const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// A leave to run that was longer on its way is asked for once more: its owner may have died meanwhile, and the activity
+/// may have been completed by whoever had the task before (ADR 0007).
+const FRESH: Duration = Duration::from_millis(250);
 
 /// Asks owners about tasks.
 pub(crate) struct Confirmations {
@@ -22,8 +25,11 @@ pub(crate) struct Confirmations {
 impl Confirmations {
     /// Whether to run the task. Without an answer there is nothing safe to do but to ask again.
     pub(crate) async fn ask(&self, task: &ActivityTask, traceparent: Option<&str>) -> TaskVerdict {
+        let mut may_be_stale = true;
         loop {
+            let asked = Instant::now();
             match self.ask_once(task, traceparent).await {
+                Ok(TaskVerdict::Run) if may_be_stale && asked.elapsed() > FRESH => may_be_stale = false,
                 Ok(verdict) => {
                     self.meters.confirmed(verdict);
                     return verdict;
