@@ -56,13 +56,12 @@ fn signal_or_timer(ctx: RunContext, _: Option<Payload>) -> WorkflowFuture {
 /// Works until somebody asks it to end, and then says that it was cancelled.
 fn cancellable(ctx: RunContext, _: Option<Payload>) -> WorkflowFuture {
     Box::pin(async move {
-        match select(ctx.start_timer(5), ctx.cancel_requested()).await {
-            Either::Left(_) => Ok(None),
-            Either::Right(_) => {
-                ctx.schedule_activity(activity("CleanUp")).await?;
-                Err(Box::new(Failure::of("cancelled", CanceledFailure::default().into())))
-            }
+        let is_over = matches!(select(ctx.start_timer(5), ctx.cancel_requested()).await, Either::Left(_));
+        if is_over {
+            return Ok(None);
         }
+        ctx.schedule_activity(activity("CleanUp")).await?;
+        Err(Box::new(Failure::of("cancelled", CanceledFailure::default().into())))
     })
 }
 
@@ -122,8 +121,8 @@ fn timer_against_signal_in_both_orders() {
 #[test]
 fn a_request_to_cancel_is_heard_and_cleaning_up_still_runs() {
     let history = History::started().task_completed().timer_started("1").cancel_requested().task_started();
-    assert_eq!(then(cancellable, &history).unwrap(), ["schedule 2 CleanUp", "cancel 1"]);
-    let history = history.task_completed().scheduled("2", "CleanUp").timer_canceled("1");
+    assert_eq!(then(cancellable, &history).unwrap(), ["cancel 1", "schedule 2 CleanUp"]);
+    let history = history.task_completed().timer_canceled("1").scheduled("2", "CleanUp");
     let history = history.activity_completed("2", "null").task_started();
     assert_eq!(then(cancellable, &history).unwrap(), ["end as cancelled"]);
 }
