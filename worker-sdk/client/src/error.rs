@@ -82,7 +82,7 @@ pub enum RequestError {
 /// Why a run could not be looked at.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum QueryError {
+pub enum ReadError {
     /// There is no such workflow or run.
     #[error("workflow {workflow_id} was not found: {message}")]
     NotFound {
@@ -121,7 +121,7 @@ pub enum ResultError {
     },
     /// The workflow cannot be looked at.
     #[error(transparent)]
-    Query(#[from] QueryError),
+    Read(#[from] ReadError),
 }
 
 /// A workflow failed, was cancelled, terminated, or timed out: [`failure`](Self::failure) tells which.

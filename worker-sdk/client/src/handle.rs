@@ -8,7 +8,7 @@ use tidewright_schemas::api::{HistoryPage, WorkflowDescription, WorkflowOutcome,
 use tidewright_schemas::{Failure, HistoryEvent, Payload, RunId, WorkflowId};
 
 use crate::client::Client;
-use crate::error::{QueryError, ResultError, WorkflowFailed};
+use crate::error::{ReadError, ResultError, WorkflowFailed};
 use crate::http::Read;
 
 /// How long a node is asked to wait for a result before it says that there is none yet.
@@ -37,12 +37,12 @@ impl<O> WorkflowHandle<O> {
     }
 
     /// Where the run stands.
-    pub async fn describe(&self) -> Result<WorkflowDescription, QueryError> {
+    pub async fn describe(&self) -> Result<WorkflowDescription, ReadError> {
         self.read("", Vec::new(), Duration::ZERO, Some(self.client.config().request_timeout)).await
     }
 
     /// The run's whole history.
-    pub async fn history(&self) -> Result<Vec<HistoryEvent>, QueryError> {
+    pub async fn history(&self) -> Result<Vec<HistoryEvent>, ReadError> {
         let patience = Some(self.client.config().request_timeout);
         let mut events = Vec::new();
         let mut next = Some(1);
@@ -56,7 +56,7 @@ impl<O> WorkflowHandle<O> {
     }
 
     /// Waits until the run has ended, however long that takes and whichever node owns it meanwhile.
-    pub async fn outcome(&self) -> Result<WorkflowOutcome, QueryError> {
+    pub async fn outcome(&self) -> Result<WorkflowOutcome, ReadError> {
         loop {
             let query = vec![("wait_ms", RESULT_WAIT.as_millis().to_string())];
             let outcome: WorkflowOutcome = self.read("/result", query, RESULT_WAIT, None).await?;
@@ -72,7 +72,7 @@ impl<O> WorkflowHandle<O> {
         mut query: Vec<(&str, String)>,
         server_wait: Duration,
         patience: Option<Duration>,
-    ) -> Result<T, QueryError> {
+    ) -> Result<T, ReadError> {
         if let Some(run_id) = &self.run_id {
             query.push(("run_id", run_id.as_str().to_owned()));
         }

@@ -12,7 +12,7 @@ use tidewright_schemas::api::Problem;
 use tokio::time::Instant;
 
 use crate::client::Client;
-use crate::error::QueryError;
+use crate::error::ReadError;
 
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 const RETRY_DELAY_MAX: Duration = Duration::from_secs(2);
@@ -23,7 +23,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 enum Missed {
     /// Another try may help.
     Passing(String),
-    Final(QueryError),
+    Final(ReadError),
 }
 
 /// A read of one workflow.
@@ -41,7 +41,7 @@ pub(crate) struct Read<'a> {
 
 impl Read<'_> {
     /// Reads, again and again if need be.
-    pub(crate) async fn json<T: DeserializeOwned>(&self) -> Result<T, QueryError> {
+    pub(crate) async fn json<T: DeserializeOwned>(&self) -> Result<T, ReadError> {
         let deadline = self.patience.map(|patience| Instant::now() + patience);
         let mut delay = RETRY_DELAY;
         loop {
@@ -52,7 +52,7 @@ impl Read<'_> {
             };
             if deadline.is_some_and(|deadline| Instant::now() + delay >= deadline) {
                 let workflow_id = self.workflow_id.clone();
-                return Err(QueryError::Unavailable { workflow_id, message: problem });
+                return Err(ReadError::Unavailable { workflow_id, message: problem });
             }
             tracing::debug!(workflow_id = %self.workflow_id, "a read will be repeated: {problem}");
             tokio::time::sleep(delay).await;
@@ -82,10 +82,10 @@ impl Read<'_> {
         match (status, problem) {
             (StatusCode::NOT_FOUND, Some(_)) => {
                 let workflow_id = self.workflow_id.clone();
-                Missed::Final(QueryError::NotFound { workflow_id, message: detail })
+                Missed::Final(ReadError::NotFound { workflow_id, message: detail })
             }
             (status, Some(problem)) if status.is_client_error() && !is_passing(status) => {
-                Missed::Final(QueryError::Refused(Box::new(problem)))
+                Missed::Final(ReadError::Refused(Box::new(problem)))
             }
             _ => Missed::Passing(detail),
         }

@@ -20,7 +20,7 @@ pub use client::Client;
 pub use config::{ClientConfig, ConfigError};
 pub use control::{SignalCall, SignalDef};
 pub use definition::{WorkflowNamed, WorkflowType};
-pub use error::{QueryError, RequestError, ResultError, StartError, WorkflowFailed};
+pub use error::{ReadError, RequestError, ResultError, StartError, WorkflowFailed};
 pub use handle::WorkflowHandle;
 pub use history::{HistoryError, HistoryPages, HistoryRange};
 pub use start::StartCall;

@@ -68,7 +68,7 @@ pub use options::{ActivityOptions, Durations, RetryPolicy};
 pub use outside::{Canceled, Receive};
 pub use registry::ActivitySet;
 pub use tidewright_client::{
-    Client, ClientConfig, ConfigError, QueryError, RequestError, ResultError, SignalCall, SignalDef, StartCall,
+    Client, ClientConfig, ConfigError, ReadError, RequestError, ResultError, SignalCall, SignalDef, StartCall,
     StartError, WorkflowFailed, WorkflowHandle, WorkflowNamed, WorkflowType,
 };
 pub use tidewright_macros::{activities, workflow};
