@@ -10,9 +10,9 @@ use tidewright_log::{
 };
 use tidewright_owner::trust::Secret;
 use tidewright_runtime::{Engine, EngineConfig, Route};
-use tidewright_schemas::api::{WorkflowOutcome, WorkflowStatus};
+use tidewright_schemas::api::{HistoryPage, WorkflowOutcome, WorkflowStatus};
 use tidewright_schemas::topics::Topics;
-use tidewright_schemas::{EventAttributes, HistoryEvent, WorkflowId};
+use tidewright_schemas::{EventAttributes, HistoryEvent, RunId, WorkflowId};
 
 use crate::Kafka;
 
@@ -152,18 +152,33 @@ impl World {
         .await
     }
 
-    /// The history of a workflow's latest run.
+    /// The whole history of a workflow's latest run, held against the grammar.
     pub async fn history(&self, workflow_id: &str) -> anyhow::Result<Vec<HistoryEvent>> {
+        let mut events: Vec<HistoryEvent> = Vec::new();
+        let mut run_id = None;
+        loop {
+            let from = events.last().map_or(1, |last| last.event_id + 1);
+            let page = self.history_page(workflow_id, run_id.as_ref(), from).await?;
+            events.extend(page.events);
+            run_id = Some(page.run_id);
+            if page.next_event_id.is_none() {
+                break;
+            }
+        }
+        grammar::check(&events).with_context(|| format!("the history of {workflow_id}"))?;
+        Ok(events)
+    }
+
+    async fn history_page(&self, workflow_id: &str, run_id: Option<&RunId>, from: u64) -> anyhow::Result<HistoryPage> {
         let id = WorkflowId::new(workflow_id)?;
         let engine = self.engine()?;
-        let page = eventually(&format!("the history of {workflow_id} can be read"), || async {
+        eventually(&format!("the history of {workflow_id} can be read"), || async {
             match engine.route(&id) {
-                Route::Local(view) => view.history(&id, None, 1, 10_000).ok().flatten(),
+                Route::Local(view) => view.history(&id, run_id, from, 10_000).ok().flatten(),
                 Route::Remote { .. } | Route::Unavailable { .. } => None,
             }
         })
-        .await?;
-        Ok(page.events)
+        .await
     }
 
     /// A client of the SDK.

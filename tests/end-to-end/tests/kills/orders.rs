@@ -120,6 +120,7 @@ pub async fn history(fleet: &Fleet, id: &str) -> anyhow::Result<Vec<HistoryEvent
     let path = format!("/api/v1/namespaces/default/workflows/{id}/history?limit=10000");
     let page = fleet.get::<HistoryPage>(&path).await?;
     ensure!(page.next_event_id.is_none(), "{id} has a second page");
+    grammar::check(&page.events).with_context(|| format!("the history of {id}"))?;
     Ok(page.events)
 }
 

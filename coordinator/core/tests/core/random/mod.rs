@@ -5,7 +5,6 @@
 
 mod chance;
 mod commands;
-mod history;
 
 use tidewright_core::{Request, is_wanted, read};
 use tidewright_schemas::api::WorkflowStatus;
@@ -106,9 +105,10 @@ impl Life {
     fn check(&self) {
         self.world.compact();
         for (workflow_id, run_id) in &self.runs {
-            let page = read::history(&self.world.rows, workflow_id, run_id, 1, usize::MAX).unwrap().expect("a run");
+            let history = self.world.whole_history(workflow_id, run_id);
             let outcome = read::outcome(&self.world.rows, workflow_id, run_id).unwrap().expect("a run");
-            history::check(&page.events, outcome.status);
+            let closed = grammar::check(&history).unwrap();
+            assert_eq!(closed.unwrap_or(WorkflowStatus::Running), outcome.status, "{workflow_id} {run_id}");
         }
     }
 

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidewright_core::{
     Context, Decided, DueTimer, Effect, MemoryRows, Overlay, Request, Rows as _, Store as _, TaskToken, activity_task,
-    apply, audit, decide, due_timers, effects, is_wanted, workflow_task,
+    apply, audit, decide, due_timers, effects, is_wanted, read::history, workflow_task,
 };
 use tidewright_schemas::limits::MESSAGE_BYTES_MAX;
 use tidewright_schemas::{
@@ -116,6 +116,7 @@ impl World {
             }
         }
         write(&mut self.rebuilt, &read(&json));
+        self.check_histories(&change);
         self.records.push((key, json));
         self.step.run_id = change.next_run.as_ref().map_or(change.run_id, |next| Some(next.run_id.clone()));
         self.step.events = change.events;
@@ -126,6 +127,26 @@ impl World {
             self.compact();
         }
         assert_eq!(audit(&self.rows).unwrap(), Vec::<String>::new(), "state does not agree with itself");
+    }
+
+    /// The histories of the runs that a change is about follow the grammar.
+    fn check_histories(&self, change: &Transition) {
+        let next = change.next_run.as_ref().map(|next| &next.run_id);
+        for run_id in change.run_id.iter().chain(next) {
+            grammar::check(&self.whole_history(&change.workflow_id, run_id)).unwrap();
+        }
+    }
+
+    /// Every event of a run, page by page.
+    pub fn whole_history(&self, id: &WorkflowId, run_id: &RunId) -> Vec<HistoryEvent> {
+        let mut events = Vec::new();
+        let mut from = Some(1);
+        while let Some(first) = from {
+            let page = history(&self.rows, id, run_id, first, usize::MAX).unwrap().expect("the run is there");
+            events.extend(page.events);
+            from = page.next_event_id;
+        }
+        events
     }
 
     /// Rebuilds state from what compaction leaves, in one overlay.

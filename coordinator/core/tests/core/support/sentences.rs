@@ -128,7 +128,6 @@ impl World {
 
     /// The whole history.
     pub fn history(&self) -> Vec<HistoryEvent> {
-        let page = read::history(&self.rows, &workflow_id(ORDER), &self.run_id(), 1, usize::MAX).unwrap();
-        page.expect("the run is there").events
+        self.whole_history(&workflow_id(ORDER), &self.run_id())
     }
 }
