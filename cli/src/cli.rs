@@ -6,7 +6,8 @@ use crate::config::{ConfigCommand, ConfigOption};
 use crate::error::ErrorStyle;
 use crate::logging::{LogOptions, Verbosity};
 use crate::{
-    broker, completions, dead_letters, demo, dev, doctor, explain, health, man, partition, serve, topics, workflow,
+    broker, completions, dead_letters, demo, dev, doctor, explain, health, man, partition, serve, topics, worker,
+    workflow,
 };
 
 /// Durable execution on Apache Kafka.
@@ -48,6 +49,9 @@ pub(crate) enum Command {
     /// Start workflows and look at them
     #[command(subcommand)]
     Workflow(workflow::WorkflowCommand),
+    /// Look at workers
+    #[command(subcommand, after_help = worker::EXAMPLES)]
+    Worker(worker::WorkerCommand),
     /// Find out whether Kafka and this machine are as a node or a worker needs them
     ///
     /// It looks at brokers, rights, topics, groups and the state directory, and changes nothing. Each finding says what is
@@ -89,6 +93,7 @@ impl Command {
             Self::Dev(_) | Self::Serve(_) | Self::Broker(_) => Verbosity::Progress,
             Self::Demo(_) => Verbosity::Errors,
             Self::Workflow(_)
+            | Self::Worker(_)
             | Self::Doctor(_)
             | Self::Partition(_)
             | Self::DeadLetters(_)
@@ -105,6 +110,7 @@ impl Command {
     pub(crate) fn errors(&self) -> ErrorStyle {
         match self {
             Self::Workflow(command) if command.output().is_json() => ErrorStyle::Json,
+            Self::Worker(command) if command.output().is_json() => ErrorStyle::Json,
             Self::Doctor(options) if options.output.is_json() => ErrorStyle::Json,
             Self::Partition(command) if command.output().is_json() => ErrorStyle::Json,
             Self::DeadLetters(command) if command.output().is_json() => ErrorStyle::Json,
@@ -120,6 +126,7 @@ impl Command {
             Self::Dev(_)
             | Self::Serve(_)
             | Self::Workflow(_)
+            | Self::Worker(_)
             | Self::Doctor(_)
             | Self::Partition(_)
             | Self::DeadLetters(_)

@@ -1,6 +1,7 @@
 //! The `tidewright` command.
 //!
-//! `dev`, `serve`, `broker` and `demo` run something until they are told to stop; `workflow …` asks a node over HTTP;
+//! `dev`, `serve`, `broker` and `demo` run something until they are told to stop; `workflow …` and `worker …`
+//! ask a node over HTTP;
 //! `doctor` looks at Kafka, `config` shows the configuration, `health` asks a node, `explain` prints the page of an error
 //! code; `completions` and `man` write what comes with a package. What a program may want to read goes to stdout,
 //! everything else to stderr.
@@ -29,6 +30,7 @@ mod serve;
 mod shutdown;
 mod state_directory;
 mod topics;
+mod worker;
 mod workflow;
 
 use std::process::ExitCode;
@@ -65,6 +67,7 @@ fn run(command: Command, configuration: &Configuration) -> Result<ExitCode, CliE
             Command::Broker(options) => broker::run(options).await,
             Command::Demo(options) => Box::pin(demo::run(options)).await,
             Command::Workflow(command) => workflow::run(command).await,
+            Command::Worker(command) => worker::run(command).await,
             Command::Doctor(options) => Box::pin(doctor::run(*options, configuration)).await,
             Command::Partition(command) => partition::run(command).await,
             Command::DeadLetters(command) => Box::pin(dead_letters::run(command, configuration)).await,

@@ -39,6 +39,8 @@ pub(crate) struct NodeOptions {
     #[arg(long, value_parser = duration)]
     session_timeout: Duration,
     #[arg(long, value_parser = duration)]
+    worker_silence: Duration,
+    #[arg(long, value_parser = duration)]
     command_window: Duration,
     #[arg(long, value_parser = size)]
     state_cache: u64,
@@ -67,6 +69,7 @@ impl NodeOptions {
             partitions: self.partitions,
             task_partitions: self.task_partitions,
             session_timeout: self.session_timeout,
+            worker_silence: self.worker_silence,
             state_cache_bytes: bytes(self.state_cache),
             state_write_buffer_bytes: bytes(self.state_write_buffer),
             limits: Limits { command_window_ms: window_ms, ..Limits::default() },

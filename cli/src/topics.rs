@@ -82,6 +82,7 @@ async fn wanted(admin: &Admin, topics: &Topics) -> Result<Vec<(TopicSpec, &'stat
             spec(topics.dead_letters(), TopicKind::DeadLetters, 1),
             "what could not be understood; any number of partitions",
         ),
+        (spec(topics.workers(), TopicKind::Workers, 1), "beacons of workers and nodes; any number of partitions"),
     ];
     let own: BTreeSet<String> = wanted.iter().map(|(spec, _)| spec.name.clone()).collect();
     for (name, partitions) in existing.iter().filter(|(name, _)| !own.contains(*name)) {

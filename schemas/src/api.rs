@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{EventId, Failure, HistoryEvent, LostCommands, Payload, RunId, WorkflowId};
+use crate::{EventId, Failure, HistoryEvent, LostCommands, Payload, RunId, WorkerQueue, WorkflowId};
 
 /// Path of a workflow under the HTTP API.
 #[must_use]
@@ -183,6 +183,49 @@ pub struct PartitionList {
     /// Nodes that did not answer: what they have is missing above.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreachable: Vec<String>,
+}
+
+/// Whether a worker is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum WorkerState {
+    /// It takes tasks.
+    Running,
+    /// It takes no more tasks, and ends those that it has.
+    Leaving,
+    /// It has left.
+    Left,
+    /// It fell silent without a word.
+    Lost,
+}
+
+/// A worker, as its last beacon and the time since tell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkerDescription {
+    /// For people.
+    pub identity: String,
+    /// Its process.
+    pub incarnation: String,
+    /// Whether it is there.
+    pub state: WorkerState,
+    /// When it started by its own clock, in milliseconds since 1970.
+    pub started_at_ms: u64,
+    /// When it was last heard by the broker's clock, in milliseconds since 1970.
+    pub last_seen_ms: u64,
+    /// Which SDK it is built with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sdk: Option<String>,
+    /// The build of its code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_id: Option<String>,
+    /// The task queues that it works on, with its slots.
+    pub task_queues: Vec<WorkerQueue>,
+}
+
+/// `GET …/workers`: the workers of a namespace that write beacons.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkerList {
+    /// Those that started last come first.
+    pub workers: Vec<WorkerDescription>,
 }
 
 /// `GET …/workflows/{id}`.

@@ -16,6 +16,7 @@ pub mod headers;
 mod ids;
 pub mod limits;
 mod payload;
+mod presence;
 mod record;
 mod reply;
 mod retry;
@@ -48,6 +49,7 @@ pub use failure::{
 };
 pub use ids::{EventId, RunId, TaskId, TaskKind, WorkflowId, WorkflowIdError};
 pub use payload::{EncodedPayload, Payload, PayloadError};
+pub use presence::{Beacon, NodeBeacon, Slots, WorkerBeacon, WorkerQueue, WorkerStanding, worker_key};
 pub use record::{
     ActivityDispatched, ActivityRetryScheduled, ActivityStarted, Answered, BufferFlushed, Claim, CommandMark,
     CommandsSkipped, DeadLettered, DetachedActivityClosed, Epoch, EventBuffered, HistoryRecord, LostCommands, NextRun,

@@ -2,7 +2,7 @@
 
 use schemars::{Schema, generate::SchemaSettings};
 
-use crate::{ActivityTask, ClusterRecord, Command, HistoryRecord, Reply, WorkflowTask};
+use crate::{ActivityTask, Beacon, ClusterRecord, Command, HistoryRecord, Reply, WorkflowTask};
 
 /// File name and content of each schema (JSON Schema draft 2020-12).
 #[must_use]
@@ -14,6 +14,7 @@ pub fn all() -> Vec<(&'static str, String)> {
         ("ActivityTask.json", render::<ActivityTask>()),
         ("Reply.json", render::<Reply>()),
         ("ClusterRecord.json", render::<ClusterRecord>()),
+        ("Beacon.json", render::<Beacon>()),
     ]
 }
 

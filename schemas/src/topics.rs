@@ -87,6 +87,12 @@ impl Topics {
         self.named("dead-letters")
     }
 
+    /// Who is alive.
+    #[must_use]
+    pub fn workers(&self) -> String {
+        self.named("workers")
+    }
+
     /// Workflow tasks of a task queue.
     #[must_use]
     pub fn workflow_tasks(&self, task_queue: &str) -> String {

@@ -125,6 +125,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
         doc: "How long a node may be silent before others take over its partitions",
     },
     Setting {
+        key: "worker_silence",
+        flag: "worker-silence",
+        value_name: "DURATION",
+        kind: Kind::Duration { least_ms: 2_000, most_ms: 3_600_000 },
+        default: Some("3s"),
+        doc: "How long a worker may be silent while others speak before what it runs is tried elsewhere; workers speak every second",
+    },
+    Setting {
         key: "command_window",
         flag: "command-window",
         value_name: "DURATION",

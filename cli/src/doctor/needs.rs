@@ -60,11 +60,13 @@ impl Shape<'_> {
                 need(topics.history(), TopicKind::History, self.partitions, &[Read, Write, DescribeConfigs], true),
                 need(topics.replies(), TopicKind::Replies, 1, &[Read, Write, DescribeConfigs], true),
                 need(topics.dead_letters(), TopicKind::DeadLetters, 1, &[Write, DescribeConfigs], true),
+                need(topics.workers(), TopicKind::Workers, 1, &[Read, Write, DescribeConfigs], true),
             ],
             Role::Worker => vec![
                 need(topics.cluster(), TopicKind::Cluster, 1, &[Read][..], false),
                 need(topics.commands(), TopicKind::Commands, self.partitions, &[Write], false),
                 need(topics.replies(), TopicKind::Replies, 1, &[Read], false),
+                need(topics.workers(), TopicKind::Workers, 1, &[Write], false),
             ],
         };
         let operations: &[Operation] = match role {

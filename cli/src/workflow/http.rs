@@ -83,6 +83,12 @@ impl Server {
         self.read(&self.partitions_path(), &[], Duration::ZERO).await
     }
 
+    /// `GET …/workers`.
+    pub(crate) async fn workers(&self, query: &[(&str, String)]) -> Result<String, CliError> {
+        let path = format!("/api/v1/namespaces/{}/workers", encode_segment(&self.namespace));
+        self.read(&path, query, Duration::ZERO).await
+    }
+
     /// `POST …/partitions/{partition}/retry`.
     pub(crate) async fn retry_partition(&self, partition: u32) -> Result<(), CliError> {
         self.post_to_partition(partition, "retry", "{}".to_owned()).await

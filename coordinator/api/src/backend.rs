@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tidewright_runtime::{
-    AcceptedLoss, Engine, PartitionStatus, PartitionView, ReadError, RequestError, Route, SkipRefused,
+    AcceptedLoss, Engine, PartitionStatus, PartitionView, ReadError, RequestError, Route, SkipRefused, WorkerSeen,
 };
 use tidewright_schemas::api::{HistoryPage, WorkflowDescription, WorkflowOutcome, WorkflowSummary};
 use tidewright_schemas::{Answer, Command, EventId, RunId, WorkflowId};
@@ -29,6 +29,8 @@ pub(crate) trait Backend: Send + Sync + 'static {
     fn statuses(&self) -> Vec<PartitionStatus>;
     fn place(&self, workflow_id: &WorkflowId) -> Place;
     fn places(&self) -> Vec<(u32, Place)>;
+    /// The workers that are known.
+    fn workers(&self) -> Vec<WorkerSeen>;
     /// Base URLs of the other nodes, which may serve other namespaces.
     fn peers(&self) -> Vec<String>;
     /// Tries a stopped partition of this node again; false if it has not stopped.
@@ -98,6 +100,10 @@ impl Backend for Engine {
 
     fn places(&self) -> Vec<(u32, Place)> {
         self.owners().into_iter().map(|(partition, route)| (partition, route.into())).collect()
+    }
+
+    fn workers(&self) -> Vec<WorkerSeen> {
+        self.workers()
     }
 
     fn peers(&self) -> Vec<String> {

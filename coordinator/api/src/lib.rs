@@ -27,6 +27,7 @@ mod server;
 mod start;
 #[cfg(test)]
 mod tests;
+mod workers;
 
 pub use metrics_page::install as install_metrics;
 pub use pages::{error_codes, error_page, error_title};

@@ -16,7 +16,7 @@ use crate::pages::error_page;
 use crate::problem::Failed;
 use crate::proxy::Proxy;
 use crate::{
-    control, describe, list, list_partition, metrics_page, observe, partition_verbs, partitions, probes, start,
+    control, describe, list, list_partition, metrics_page, observe, partition_verbs, partitions, probes, start, workers,
 };
 
 /// What handlers share.
@@ -66,6 +66,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/api/v1/namespaces/{namespace}/partitions/{partition}/skip", post(partition_verbs::skip))
         .route("/internal/v1/namespaces/{namespace}/partitions/{partition}/skip", post(partition_verbs::skip_own))
         .route("/internal/v1/namespaces/{namespace}/partitions/{partition}/retry", post(partition_verbs::retry_own))
+        .route("/api/v1/namespaces/{namespace}/workers", get(workers::list))
         .route("/healthz", get(probes::healthz))
         .route("/readyz", get(probes::readyz))
         .route("/metrics", get(metrics_page::metrics))

@@ -8,7 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use tidewright_runtime::{AcceptedLoss, PartitionState, PartitionStatus, ReadError, RequestError, SkipRefused};
+use tidewright_runtime::{
+    AcceptedLoss, PartitionState, PartitionStatus, ReadError, RequestError, SkipRefused, WorkerSeen,
+};
 use tidewright_schemas::api::{
     HistoryPage, Problem, WorkflowDescription, WorkflowList, WorkflowOutcome, WorkflowStatus, WorkflowSummary,
 };
@@ -22,6 +24,7 @@ use crate::backend::{Backend, Keyed, Partition, Place};
 use crate::server::ApiServer;
 
 mod asking;
+mod workers;
 
 const PARTITIONS: u32 = 3;
 
@@ -140,6 +143,9 @@ impl Backend for FakeNode {
         let status =
             |partition| PartitionStatus { partition, state: state.clone(), applied_offset: 3, effects_in_flight: 0 };
         stopped.map(status).collect()
+    }
+    fn workers(&self) -> Vec<WorkerSeen> {
+        workers::seen()
     }
     fn peers(&self) -> Vec<String> {
         self.elsewhere.lock().unwrap().values().cloned().collect::<BTreeSet<_>>().into_iter().collect()

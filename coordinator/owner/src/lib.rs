@@ -13,6 +13,7 @@ mod marks;
 mod meta;
 mod owner;
 mod position;
+pub mod presence;
 mod recovery;
 mod report;
 mod send;

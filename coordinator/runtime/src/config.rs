@@ -31,6 +31,8 @@ pub struct EngineConfig {
     pub task_partitions: u32,
     /// How long a silent node keeps its partitions.
     pub session_timeout: Duration,
+    /// After how long a worker that writes no beacon any more, while others do, is lost.
+    pub worker_silence: Duration,
     /// Memory for what is read from the stores, in bytes.
     pub state_cache_bytes: usize,
     /// Memory for what is not yet in the stores' files, in bytes.
@@ -56,6 +58,7 @@ impl EngineConfig {
             partitions: 4,
             task_partitions: 4,
             session_timeout: Duration::from_secs(6),
+            worker_silence: Duration::from_secs(3),
             state_cache_bytes: 64 * 1024 * 1024,
             state_write_buffer_bytes: 64 * 1024 * 1024,
             new_traces: None,

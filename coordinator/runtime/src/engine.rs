@@ -8,8 +8,9 @@ use tidewright_log::{
     Admin, CallError, Caller, CallerOptions, GroupConsumer, GroupOptions, Producer, TopicKind, TopicSpec,
 };
 use tidewright_owner::AcceptedLoss;
+use tidewright_owner::presence::WorkerSeen;
 use tidewright_schemas::topics::{Topics, partition_of};
-use tidewright_schemas::{Answer, ClusterRecord, Command, NamespaceRecord, NodeRecord, WorkflowId, headers};
+use tidewright_schemas::{Answer, ClusterRecord, Command, NamespaceRecord, NodeRecord, TaskKind, WorkflowId, headers};
 use tokio::sync::watch;
 
 use crate::config::EngineConfig;
@@ -171,6 +172,18 @@ impl Engine {
         nodes.filter(|node| node.node != self.node()).map(|node| node.http_url).collect()
     }
 
+    /// The workers of the namespace that are known: those that are there, and those that are gone for less than an hour.
+    #[must_use]
+    pub fn workers(&self) -> Vec<WorkerSeen> {
+        self.inner.node.presence.workers()
+    }
+
+    /// Whether a worker that writes beacons, and is there, takes tasks of this kind from a task queue.
+    #[must_use]
+    pub fn has_worker(&self, kind: TaskKind, task_queue: &str) -> bool {
+        self.inner.node.presence.serves(kind, task_queue)
+    }
+
     /// Where a workflow is.
     #[must_use]
     pub fn route(&self, workflow_id: &WorkflowId) -> Route {
@@ -260,6 +273,7 @@ async fn namespace(
         TopicSpec::new(topics.history(), TopicKind::History, record.partitions),
         TopicSpec::new(topics.replies(), TopicKind::Replies, REPLY_PARTITIONS),
         TopicSpec::new(topics.dead_letters(), TopicKind::DeadLetters, 1),
+        TopicSpec::new(topics.workers(), TopicKind::Workers, 1),
     ];
     ensure(admin, &specs).await?;
     for topic in [topics.commands(), topics.history()] {

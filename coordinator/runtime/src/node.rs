@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use crate::config::EngineConfig;
 use crate::contact::Contact;
 use crate::measure::Meters;
+use crate::presence::PresenceBoard;
 use crate::status::Board;
 use crate::task_topics::TaskTopics;
 
@@ -39,6 +40,7 @@ pub(crate) struct Node {
     pub(crate) memory: SharedMemory,
     pub(crate) board: Board,
     pub(crate) contact: Arc<Contact>,
+    pub(crate) presence: PresenceBoard,
     pub(crate) meters: Meters,
 }
 
@@ -67,6 +69,7 @@ impl Node {
             memory: SharedMemory::new(config.state_cache_bytes, config.state_write_buffer_bytes),
             board: Board::default(),
             contact: Arc::new(Contact::new(config.session_timeout)),
+            presence: PresenceBoard::new(config.worker_silence),
             meters: Meters::new(topics.namespace()),
             incarnation: namespace.incarnation,
             partitions: namespace.partitions,

@@ -12,7 +12,7 @@ use tracing::Instrument as _;
 use crate::node::Node;
 use crate::partition::{self, Confirm};
 use crate::shutdown::told;
-use crate::{janitor, measure, stray};
+use crate::{janitor, measure, presence, stray};
 
 /// How often offsets are told to the group and gauges are set.
 const TICK: Duration = Duration::from_millis(200);
@@ -44,6 +44,8 @@ impl Supervisor {
         let mut ticks = tokio::time::interval(TICK);
         let janitor = tokio::spawn(janitor::run(Arc::clone(&self.node), shutdown.clone()));
         let sampler = tokio::spawn(measure::sample(Arc::clone(&self.node), shutdown.clone()));
+        let (stop_presence, presence_stopped) = watch::channel(false);
+        let presence = tokio::spawn(presence::run(Arc::clone(&self.node), presence_stopped));
         let result = loop {
             tokio::select! {
                 () = told(&mut shutdown) => break Ok(()),
@@ -58,6 +60,9 @@ impl Supervisor {
         };
         janitor.abort();
         sampler.abort();
+        // It may have ended by itself.
+        let _ = stop_presence.send(true);
+        wait_for(presence).await;
         self.stop_all().await;
         self.tick();
         self.group.close().await;

@@ -48,8 +48,24 @@ pub struct World {
 
 /// A worker that runs.
 pub struct Running {
-    _stop: tokio::sync::oneshot::Sender<()>,
-    _task: tokio::task::JoinHandle<Result<(), WorkerError>>,
+    stop: tokio::sync::oneshot::Sender<()>,
+    task: tokio::task::JoinHandle<Result<(), WorkerError>>,
+}
+
+impl Running {
+    /// Stops it in good order, and waits until it has.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        // It may have ended by itself.
+        let _ = self.stop.send(());
+        Ok(tokio::time::timeout(PATIENCE, self.task).await.context("the worker does not end")???)
+    }
+
+    /// Ends it as a crash would: without a word to anybody.
+    pub async fn crash(self) {
+        self.task.abort();
+        // It was told to end, so how it ends is known.
+        let _ = self.task.await;
+    }
 }
 
 /// A task or another record that a test took from a topic, as a worker would.
@@ -192,7 +208,7 @@ impl World {
     pub fn run(&self, worker: Worker) -> Running {
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let task = tokio::spawn(worker.run_until(stopped));
-        Running { _stop: stop, _task: task }
+        Running { stop, task }
     }
 
     /// The first event of a kind in a workflow's history, once there is one.

@@ -7,6 +7,8 @@ use tidewright_schemas::limits::{DEAD_LETTER_BYTES_MAX, MESSAGE_BYTES_MAX};
 
 /// Brokers' own default, which `commands` keeps: whoever can send to any topic can send a command.
 const COMMANDS_BYTES_MAX: usize = 1_048_588;
+/// Far more than a beacon takes, with room for a batch of them.
+const BEACONS_BYTES_MAX: usize = 256 * 1024;
 const HOUR_MS: u64 = 60 * 60 * 1_000;
 
 /// What a topic is for.
@@ -22,6 +24,8 @@ pub enum TopicKind {
     Replies,
     /// What could not be understood.
     DeadLetters,
+    /// Who is alive.
+    Workers,
     /// Nodes, owners and namespaces.
     Cluster,
 }
@@ -98,6 +102,14 @@ fn kind_settings(kind: TopicKind) -> Vec<(&'static str, String)> {
         TopicKind::Commands => kept_until_deleted(COMMANDS_BYTES_MAX),
         TopicKind::Tasks => kept_until_deleted(MESSAGE_BYTES_MAX),
         TopicKind::History | TopicKind::Cluster => compacted(),
+        // Written all the time and read from its beginning: so it is kept short.
+        TopicKind::Workers => vec![
+            ("cleanup.policy", "compact".to_owned()),
+            ("segment.ms", (HOUR_MS / 6).to_string()),
+            ("min.cleanable.dirty.ratio", "0.1".to_owned()),
+            ("message.timestamp.type", "LogAppendTime".to_owned()),
+            ("max.message.bytes", BEACONS_BYTES_MAX.to_string()),
+        ],
         TopicKind::Replies => kept_for(HOUR_MS / 6, MESSAGE_BYTES_MAX),
         TopicKind::DeadLetters => kept_for(30 * 24 * HOUR_MS, DEAD_LETTER_BYTES_MAX),
     }
@@ -161,6 +173,7 @@ fn judge(setting: &str, expected: &str, found: &str) -> Option<(Severity, &'stat
         return None;
     }
     let number = |text: &str| text.parse::<i64>().ok();
+    let number_above = |expected: &str, found: &str| found.parse::<f64>().ok() > expected.parse::<f64>().ok();
     let found_is_less = || number(found) < number(expected);
     let expects_forever = expected == "-1";
     match setting {
@@ -171,6 +184,8 @@ fn judge(setting: &str, expected: &str, found: &str) -> Option<(Severity, &'stat
         "retention.ms" => (found != "-1" && found_is_less()).then_some((Harmless, "records are gone sooner")),
         "message.timestamp.type" => Some((Harmful, "time would be what clients claim instead of what the broker saw")),
         "max.message.bytes" => found_is_less().then_some((Harmful, "large records would be refused")),
+        "segment.ms" | "min.cleanable.dirty.ratio" => (number_above(expected, found))
+            .then_some((Harmless, "the topic grows longer before it is compacted, and nodes start slower")),
         "min.compaction.lag.ms" => {
             found_is_less().then_some((Harmless, "readers that are a little behind may miss superseded records"))
         }

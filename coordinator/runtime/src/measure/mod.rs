@@ -32,6 +32,7 @@ pub(crate) struct Meters {
     recovered_records: Counter,
     claims: Counter,
     deposed: Counter,
+    workers_gone: Counter,
     states: [Gauge; 3],
     effects_in_flight: Gauge,
     sampled: sampler::Gauges,
@@ -78,6 +79,7 @@ impl Meters {
             recovered_records: counter!("tidewright_recovery_records_total", "namespace" => of()),
             claims: counter!("tidewright_owner_claims_total", "namespace" => of()),
             deposed: counter!("tidewright_owner_deposed_total", "namespace" => of()),
+            workers_gone: counter!("tidewright_workers_gone_total", "namespace" => of()),
             states: ["owned", "recovering", "stopped"].map(state),
             effects_in_flight: gauge!("tidewright_effects_in_flight", "namespace" => of()),
             sampled: sampler::Gauges::new(&namespace),
@@ -122,6 +124,10 @@ impl Meters {
 
     pub(crate) fn deposed(&self) {
         self.deposed.increment(1);
+    }
+
+    pub(crate) fn workers_gone(&self, count: usize) {
+        self.workers_gone.increment(count as u64);
     }
 
     pub(crate) fn partitions(&self, statuses: &[PartitionStatus]) {

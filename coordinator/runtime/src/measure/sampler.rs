@@ -1,12 +1,13 @@
 //! What is measured by asking, now and then: lags, queue depths, timers, sizes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use metrics::{Gauge, gauge};
 use tidewright_core::due_timers;
 use tidewright_log::LogError;
+use tidewright_owner::presence::Life;
 use tidewright_schemas::TimerTarget;
 use tidewright_store::PartitionStore;
 use tidewright_telemetry::{LABEL_SETS_MAX, Labelled};
@@ -24,6 +25,7 @@ const TIMERS_COUNTED_MAX: usize = 10_000;
 /// The gauges that are set here.
 pub(super) struct Gauges {
     queues: Labelled<QueueGauges>,
+    workers: Labelled<Gauge>,
     timers: BTreeMap<TimerTarget, Gauge>,
     timer_lag: Gauge,
     disk: Gauge,
@@ -64,7 +66,7 @@ fn target_name(target: TimerTarget) -> &'static str {
 impl Gauges {
     pub(super) fn new(namespace: &Arc<str>) -> Self {
         let of = || Arc::clone(namespace);
-        let queues = of();
+        let (queues, workers) = (of(), of());
         let timers = TARGETS.map(|target| {
             (target, gauge!("tidewright_timers_pending", "namespace" => of(), "kind" => target_name(target)))
         });
@@ -81,6 +83,14 @@ impl Gauges {
                     settled: gauge!("tidewright_task_queue_settled", &labels),
                 }
             }),
+            workers: Labelled::new(move |task_queue, kind| {
+                let labels = [
+                    ("namespace", workers.to_string()),
+                    ("task_queue", task_queue.to_owned()),
+                    ("task_type", kind.to_owned()),
+                ];
+                gauge!("tidewright_workers", &labels)
+            }),
             timers: timers.into(),
             timer_lag: gauge!("tidewright_timer_lag_seconds", "namespace" => of()),
             disk: gauge!("tidewright_store_size_bytes", "namespace" => of()),
@@ -92,6 +102,7 @@ impl Gauges {
 
 /// Asks until it is told to stop. What cannot be asked keeps its last value; the next time is soon.
 pub(crate) async fn run(node: Arc<Node>, mut shutdown: watch::Receiver<bool>) {
+    let mut served = BTreeSet::new();
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -101,7 +112,7 @@ pub(crate) async fn run(node: Arc<Node>, mut shutdown: watch::Receiver<bool>) {
         }
         tokio::select! {
             () = told(&mut shutdown) => return,
-            () = once(&node) => {}
+            () = once(&node) => workers(&node, &mut served),
         }
     }
 }
@@ -122,6 +133,30 @@ async fn once(node: &Arc<Node>) {
     let node = Arc::clone(node);
     // Only a shutdown of the runtime ends it early.
     let _ = tokio::task::spawn_blocking(move || look_into(&node, &stores)).await;
+}
+
+/// How many workers take which tasks. A queue that nobody serves any more is told as such.
+fn workers(node: &Node, served: &mut BTreeSet<(String, &'static str)>) {
+    let mut counts: BTreeMap<(String, &'static str), u64> = served.iter().map(|queue| (queue.clone(), 0)).collect();
+    for seen in node.presence.workers().into_iter().filter(|seen| seen.life == Life::Alive) {
+        for queue in seen.beacon.task_queues {
+            for (kind, _) in [("workflow", queue.workflow_tasks), ("activity", queue.activities)]
+                .into_iter()
+                .filter(|(_, slots)| slots.is_some())
+            {
+                *counts.entry((queue.task_queue.clone(), kind)).or_default() += 1;
+            }
+        }
+    }
+    // As many as there are gauges for.
+    for ((task_queue, kind), count) in counts.into_iter().take(LABEL_SETS_MAX) {
+        node.meters.sampled.workers.get(&task_queue, kind).set(float(count));
+        if count == 0 {
+            served.remove(&(task_queue, kind))
+        } else {
+            served.insert((task_queue, kind))
+        };
+    }
 }
 
 async fn lags(node: &Node) -> Result<(), LogError> {

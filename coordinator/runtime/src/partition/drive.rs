@@ -168,7 +168,7 @@ async fn read(reader: Option<&mut PartitionReader>) -> Result<tidewright_log::Ba
     }
 }
 
-fn log_record(record: Received) -> LogRecord {
+pub(crate) fn log_record(record: Received) -> LogRecord {
     let Received { offset, timestamp_ms, key, value, headers, .. } = record;
     LogRecord { offset, timestamp_ms, key, value, headers }
 }

@@ -11,6 +11,8 @@ use tidewright_owner::Stop;
 use tidewright_store::PartitionStore;
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub(crate) use drive::log_record;
+
 use crate::node::Node;
 use crate::shutdown::told;
 use crate::status::PartitionState;

@@ -5,6 +5,7 @@ mod garbage;
 mod metrics;
 mod operator;
 mod orders;
+mod presence;
 mod told_from_outside;
 mod trouble;
 mod user_code;

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::attempt::Attempts;
 use super::confirm::Confirmations;
-use super::measure::SlotMeters;
+use super::measure::Occupancy;
 use super::membership::Membership;
 use super::offsets::{Offsets, Position};
 use super::text_header;
@@ -22,8 +22,7 @@ pub(crate) struct ActivityLoop {
     membership: Membership,
     attempts: Arc<Attempts>,
     confirmations: Arc<Confirmations>,
-    slots: usize,
-    slot_meters: SlotMeters,
+    occupancy: Arc<Occupancy>,
     offsets: Offsets,
     /// Tokens of the attempts that run here, with the records that bring them: more than one after a rebalance.
     running: HashMap<Arc<str>, Vec<Position>>,
@@ -37,14 +36,13 @@ impl ActivityLoop {
         membership: Membership,
         attempts: Arc<Attempts>,
         confirmations: Arc<Confirmations>,
-        (slots, slot_meters): (usize, SlotMeters),
+        occupancy: Arc<Occupancy>,
     ) -> Self {
         Self {
             membership,
             attempts,
             confirmations,
-            slots,
-            slot_meters,
+            occupancy,
             offsets: Offsets::default(),
             running: HashMap::new(),
             attempts_running: JoinSet::new(),
@@ -55,8 +53,8 @@ impl ActivityLoop {
     /// Runs until it is told to stop; then running attempts have `grace` to end, and the group is left.
     pub(crate) async fn run(mut self, stop: CancellationToken, grace: Duration) {
         while !stop.is_cancelled() {
-            let free = self.slots.saturating_sub(self.attempts_running.len());
-            self.slot_meters.set(self.attempts_running.len(), self.slots);
+            let free = self.occupancy.slots.saturating_sub(self.attempts_running.len());
+            self.occupancy.set(self.attempts_running.len());
             tokio::select! {
                 () = stop.cancelled() => {}
                 Some(token) = self.settled.1.recv() => self.settle(&token),

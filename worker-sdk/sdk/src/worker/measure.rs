@@ -1,6 +1,7 @@
 //! Metrics of a worker, through the `metrics` facade: an application's own recorder gets them, too. `docs/metrics.md`
 //! lists them.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
@@ -30,10 +31,12 @@ struct WorkflowTaskMeters {
     replay_latency: Histogram,
 }
 
-/// The slots of one kind of tasks.
-pub(crate) struct SlotMeters {
-    used: Gauge,
-    available: Gauge,
+/// The slots of one kind of tasks, and how many of them are used.
+pub(crate) struct Occupancy {
+    pub(crate) slots: usize,
+    used: AtomicUsize,
+    used_gauge: Gauge,
+    available_gauge: Gauge,
 }
 
 /// The runs that are kept between their tasks.
@@ -131,24 +134,31 @@ impl WorkflowTaskMeters {
     }
 }
 
-impl SlotMeters {
+impl Occupancy {
     /// `worker_type` as Temporal has it: `WorkflowWorker` or `ActivityWorker`.
-    pub(crate) fn new(namespace: &str, task_queue: &str, worker_type: &str) -> Self {
+    pub(crate) fn new(namespace: &str, task_queue: &str, worker_type: &str, slots: usize) -> Self {
         let labels: Labels = [
             ("namespace", namespace.to_owned()),
             ("task_queue", task_queue.to_owned()),
             ("worker_type", worker_type.to_owned()),
         ];
         Self {
-            used: gauge!("tidewright_worker_task_slots_used", &labels),
-            available: gauge!("tidewright_worker_task_slots_available", &labels),
+            slots,
+            used: AtomicUsize::new(0),
+            used_gauge: gauge!("tidewright_worker_task_slots_used", &labels),
+            available_gauge: gauge!("tidewright_worker_task_slots_available", &labels),
         }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "slots are far fewer than 2^52")]
-    pub(crate) fn set(&self, used: usize, slots: usize) {
-        self.used.set(used as f64);
-        self.available.set(slots.saturating_sub(used) as f64);
+    pub(crate) fn set(&self, used: usize) {
+        self.used.store(used, Ordering::Relaxed);
+        self.used_gauge.set(used as f64);
+        self.available_gauge.set(self.slots.saturating_sub(used) as f64);
+    }
+
+    pub(crate) fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
     }
 }
 

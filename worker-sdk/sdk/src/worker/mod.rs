@@ -5,6 +5,7 @@
 
 mod activity_loop;
 mod attempt;
+mod beacon;
 mod cache;
 mod commands;
 mod confirm;
@@ -34,10 +35,11 @@ use crate::definition::{Activities, WorkflowDef};
 use crate::registry::Registry;
 use activity_loop::ActivityLoop;
 use attempt::Attempts;
+use beacon::{Beacons, Portrait};
 use cache::Cache;
 use commands::Commands;
 use confirm::Confirmations;
-use measure::{CacheMeters, Meters, SlotMeters};
+use measure::{CacheMeters, Meters, Occupancy};
 use membership::Membership;
 pub use options::WorkerOptions;
 use workflow_loop::{WorkflowLoop, Workflows};
@@ -140,7 +142,7 @@ impl Worker {
             _ = &mut stop => return Ok(()),
         }
         let stopping = CancellationToken::new();
-        let mut loops = self.start(&stopping)?;
+        let (mut loops, beacons) = self.start(&stopping)?;
         tokio::select! {
             _ = stop => {}
             // A loop ends only if it is told to, or by a defect of its own.
@@ -148,15 +150,17 @@ impl Worker {
         }
         tracing::info!(task_queue = self.task_queue, "the worker stops: running tasks are given time to end");
         stopping.cancel();
+        beacons.leaving();
         while let Some(ended) = loops.join_next().await {
             if let Err(error) = ended {
                 tracing::error!("a part of the worker failed while it stopped: {error}");
             }
         }
+        beacons.left().await;
         Ok(())
     }
 
-    fn start(&self, stop: &CancellationToken) -> Result<JoinSet<()>, WorkerError> {
+    fn start(&self, stop: &CancellationToken) -> Result<(JoinSet<()>, Beacons), WorkerError> {
         let (client, options) = (&self.client, &self.options);
         let (kafka, topics) = (&client.config().kafka, client.topics());
         let incarnation = Uuid::new_v4().to_string();
@@ -175,20 +179,32 @@ impl Worker {
         };
         let confirmations =
             Confirmations { client: client.clone(), worker: worker.clone(), meters: Arc::clone(&meters) };
+        let room = |registered: bool, worker_type, slots| {
+            registered.then(|| Arc::new(Occupancy::new(namespace, queue, worker_type, slots)))
+        };
+        let workflow_room =
+            room(self.registry.has_workflows(), "WorkflowWorker", options.max_concurrent_workflow_tasks);
+        let activity_room = room(self.registry.has_activities(), "ActivityWorker", options.max_concurrent_activities);
+        let portrait = Portrait {
+            worker: worker.clone(),
+            build_id: options.build_id.clone(),
+            task_queue: queue.clone(),
+            workflow_tasks: workflow_room.clone(),
+            activities: activity_room.clone(),
+        };
+        let beacons = Beacons::start(client.producer().clone(), Admin::new(kafka)?, topics.workers(), portrait);
         let attempts = Attempts { registry, commands, worker, meters };
         let mut loops = JoinSet::new();
-        if self.registry.has_workflows() {
+        if let Some(room) = workflow_room {
             let membership = Membership::join(kafka, &topics.workflow_tasks(&self.task_queue))?;
-            let slots = (options.max_concurrent_workflow_tasks, SlotMeters::new(namespace, queue, "WorkflowWorker"));
             let cache = Cache::new(options.max_cached_runs, CacheMeters::new(namespace, queue));
-            let workflow_loop = WorkflowLoop::new(membership, Arc::new(workflows), slots, cache);
+            let workflow_loop = WorkflowLoop::new(membership, Arc::new(workflows), room, cache);
             loops.spawn(workflow_loop.run(stop.clone(), options.shutdown_grace));
         }
-        if self.registry.has_activities() {
+        if let Some(room) = activity_room {
             let membership = Membership::join(kafka, &topics.activity_tasks(&self.task_queue))?;
             let (attempts, confirmations) = (Arc::new(attempts), Arc::new(confirmations));
-            let slots = (options.max_concurrent_activities, SlotMeters::new(namespace, queue, "ActivityWorker"));
-            let activity_loop = ActivityLoop::new(membership, attempts, confirmations, slots);
+            let activity_loop = ActivityLoop::new(membership, attempts, confirmations, room);
             loops.spawn(activity_loop.run(stop.clone(), options.shutdown_grace));
         }
         tracing::info!(
@@ -198,7 +214,7 @@ impl Worker {
             activities = self.registry.activity_names(),
             "the worker runs"
         );
-        Ok(loops)
+        Ok((loops, beacons))
     }
 
     /// Makes the task topics if they are not there. A worker that may not make them waits for someone who does.

@@ -23,6 +23,8 @@ pub struct WorkerOptions {
     /// Where `GET /metrics` answers in Prometheus' text form. Default: nowhere; what is measured goes through the `metrics`
     /// facade all the same, for a recorder of the application's own.
     pub metrics_listen: Option<SocketAddr>,
+    /// Which build of the code this is, for people: `tidewright worker list` shows it. Default: none.
+    pub build_id: Option<String>,
 }
 
 impl Default for WorkerOptions {
@@ -34,14 +36,15 @@ impl Default for WorkerOptions {
             shutdown_grace: Duration::from_secs(10),
             task_topic_partitions: 4,
             metrics_listen: None,
+            build_id: None,
         }
     }
 }
 
 impl WorkerOptions {
     /// Reads `TIDEWRIGHT_MAX_CONCURRENT_ACTIVITIES`, `TIDEWRIGHT_MAX_CONCURRENT_WORKFLOW_TASKS`,
-    /// `TIDEWRIGHT_MAX_CACHED_RUNS`, `TIDEWRIGHT_SHUTDOWN_GRACE_MS`, `TIDEWRIGHT_TASK_TOPIC_PARTITIONS` and
-    /// `TIDEWRIGHT_METRICS_LISTEN` (IP:PORT).
+    /// `TIDEWRIGHT_MAX_CACHED_RUNS`, `TIDEWRIGHT_SHUTDOWN_GRACE_MS`, `TIDEWRIGHT_TASK_TOPIC_PARTITIONS`,
+    /// `TIDEWRIGHT_METRICS_LISTEN` (IP:PORT) and `TIDEWRIGHT_BUILD_ID`.
     pub fn from_env() -> Result<Self, ConfigError> {
         Self::from_variables(|name| std::env::var(name).ok())
     }
@@ -83,6 +86,7 @@ impl WorkerOptions {
             shutdown_grace: Duration::from_millis(number("TIDEWRIGHT_SHUTDOWN_GRACE_MS", 0, grace_ms)?),
             task_topic_partitions: u32::try_from(partitions).unwrap_or(u32::MAX),
             metrics_listen,
+            build_id: variable("TIDEWRIGHT_BUILD_ID").filter(|value| !value.is_empty()),
         })
     }
 }

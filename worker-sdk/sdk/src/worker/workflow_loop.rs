@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::cache::{Cache, CachedRun};
 use super::commands::Commands;
-use super::measure::{Meters, SlotMeters};
+use super::measure::{Meters, Occupancy};
 use super::membership::Membership;
 use super::offsets::{Offsets, Position};
 use super::text_header;
@@ -49,8 +49,7 @@ struct Done {
 pub(crate) struct WorkflowLoop {
     membership: Membership,
     workflows: Arc<Workflows>,
-    slots: usize,
-    slot_meters: SlotMeters,
+    occupancy: Arc<Occupancy>,
     cache: Cache,
     offsets: Offsets,
     /// Runs that are being advanced, each with the tasks that wait for it.
@@ -64,14 +63,13 @@ impl WorkflowLoop {
     pub(crate) fn new(
         membership: Membership,
         workflows: Arc<Workflows>,
-        (slots, slot_meters): (usize, SlotMeters),
+        occupancy: Arc<Occupancy>,
         cache: Cache,
     ) -> Self {
         Self {
             membership,
             workflows,
-            slots,
-            slot_meters,
+            occupancy,
             cache,
             offsets: Offsets::default(),
             busy: HashMap::new(),
@@ -83,8 +81,8 @@ impl WorkflowLoop {
     /// Runs until it is told to stop; then tasks that were taken have `grace` to be done, and the group is left.
     pub(crate) async fn run(mut self, stop: CancellationToken, grace: Duration) {
         while !stop.is_cancelled() {
-            let free = self.slots.saturating_sub(self.taken);
-            self.slot_meters.set(self.taken, self.slots);
+            let free = self.occupancy.slots.saturating_sub(self.taken);
+            self.occupancy.set(self.taken);
             tokio::select! {
                 () = stop.cancelled() => {}
                 Some(done) = self.jobs.join_next() => self.done(done),
