@@ -41,6 +41,15 @@ fn two_hundred_seeds_pass_and_meet_every_kind_of_trouble() {
     assert!(stats.accepted > 1, "{stats:?}");
 }
 
+/// Seeds that found a bug when they first ran, with what it was.
+const FOUND: [(u64, &str); 1] =
+    [(72_159, "a forwarded command that changed nothing was taken again after its run had closed (R9)")];
+
+#[test]
+fn what_was_found_once_stays_mended() {
+    run(FOUND.iter().map(|(seed, _)| *seed));
+}
+
 #[test]
 fn a_seed_is_the_same_every_time() {
     let again = |seed| format!("{:?}", run_seed(seed, false).unwrap());

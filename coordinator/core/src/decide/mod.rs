@@ -108,12 +108,14 @@ fn refuse(request: &Request, rejection: Rejection) -> Decided {
     Change::of_rows(request.workflow_id.clone(), vec![fact]).into()
 }
 
+/// A forwarded command is taken once even if it changed nothing: what its repeat meets may be another state (R9).
 fn remember_origin(request: &Request, decided: Decided) -> Decided {
-    match (&request.origin, decided) {
-        (Some(origin), Decided::Change(mut change)) => {
-            change.rows.push(RowFact::OriginSeen(OriginSeen { origin: origin.clone() }));
-            Decided::Change(change)
-        }
-        (_, decided) => decided,
-    }
+    let Some(origin) = &request.origin else { return decided };
+    let mut change = match decided {
+        Decided::Change(change) => *change,
+        Decided::Nothing => Change::of_rows(request.workflow_id.clone(), Vec::new()),
+        early @ Decided::Early { .. } => return early,
+    };
+    change.rows.push(RowFact::OriginSeen(OriginSeen { origin: origin.clone() }));
+    change.into()
 }

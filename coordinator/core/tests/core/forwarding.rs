@@ -16,6 +16,16 @@ fn r9_two_forwarders_deliver_once() {
 }
 
 #[test]
+fn r9_what_changed_nothing_is_not_taken_again_in_another_state() {
+    let mut w = World::default();
+    w.when(start(ORDER)).when(cancel_requested());
+    w.when(forwarded("commands/7/12", cancel_requested())).then_facts(["OriginSeen"]).then_effects([]);
+    w.when(terminate());
+    // Taken for new, it would be rejected: nothing can be asked of a closed run.
+    w.when(forwarded("commands/7/12", cancel_requested())).then_nothing();
+}
+
+#[test]
 fn r9_an_answer_is_not_given_twice_either() {
     let mut w = World::default();
     w.when(forwarded("commands/7/12", start(ORDER).answered()));
