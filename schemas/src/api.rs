@@ -233,6 +233,18 @@ pub struct WorkerList {
 pub struct WorkflowDescription {
     /// The run.
     pub summary: WorkflowSummary,
+    /// Who started it, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+    /// The request that started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// How long the workflow may take, with all its runs, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow_execution_timeout_ms: Option<u64>,
+    /// How long this run may take, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow_run_timeout_ms: Option<u64>,
     /// Size of its history in bytes.
     pub history_size_bytes: u64,
     /// Hash over its history.
@@ -240,10 +252,19 @@ pub struct WorkflowDescription {
     /// The workflow task that is out or waits for its next attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending_workflow_task: Option<PendingWorkflowTask>,
-    /// Activities that have not closed; at most 100.
+    /// Activities that have not closed: a page of them, by the event that scheduled them.
     pub pending_activities: Vec<PendingActivity>,
-    /// Timers that have not fired; at most 100.
+    /// How many activities have not closed.
+    #[serde(default)]
+    pub pending_activity_count: u32,
+    /// Timers that have not fired: a page of them, by the event that started them.
     pub pending_timers: Vec<PendingTimer>,
+    /// How many timers have not fired.
+    #[serde(default)]
+    pub pending_timer_count: u32,
+    /// Pass it as `pending_from_event_id` for the next page of activities and timers; none at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_next_event_id: Option<EventId>,
     /// Events that wait for the workflow task that is out.
     pub buffered_events: u64,
     /// Signals that the run was sent.
@@ -266,6 +287,9 @@ pub struct WorkflowDescription {
 /// A workflow task that has not been accepted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PendingWorkflowTask {
+    /// Id of its `WorkflowTaskScheduled`; none while it waits for its next attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled_event_id: Option<EventId>,
     /// The first attempt is 1.
     pub attempt: u32,
     /// Whether it waits for its next attempt.
@@ -297,10 +321,37 @@ pub struct PendingActivity {
     pub activity_id: String,
     /// Its type.
     pub activity_type: String,
+    /// Where its workers listen.
+    #[serde(default)]
+    pub task_queue: String,
+    /// Whether it outlives its run.
+    #[serde(default)]
+    pub detached: bool,
     /// Where it stands.
     pub state: PendingActivityState,
     /// The first attempt is 1.
     pub attempt: u32,
+    /// Most attempts; 0 is without limit.
+    #[serde(default)]
+    pub maximum_attempts: u32,
+    /// When the workflow asked for it, in milliseconds since 1970.
+    #[serde(default)]
+    pub scheduled_time_ms: u64,
+    /// When this attempt was sent, in milliseconds since 1970; none while it waits for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt_scheduled_time_ms: Option<u64>,
+    /// When a worker said that it runs this attempt, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_time_ms: Option<u64>,
+    /// How long an attempt may wait for its worker, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule_to_start_timeout_ms: Option<u64>,
+    /// How long an attempt may take, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_to_close_timeout_ms: Option<u64>,
+    /// How long all attempts may take, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule_to_close_timeout_ms: Option<u64>,
     /// When its next attempt is due, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt_ms: Option<u64>,
@@ -328,6 +379,8 @@ pub struct PendingTimer {
 pub struct HistoryPage {
     /// The run.
     pub run_id: RunId,
+    /// Open or how it ended: what follows the last page of an open run is yet to come.
+    pub status: WorkflowStatus,
     /// A gapless range.
     pub events: Vec<HistoryEvent>,
     /// Pass it as `from_event_id` for the next page; none at the end.

@@ -4,8 +4,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use tidewright_schemas::EventId;
 use tidewright_schemas::api::WorkflowDescription;
 
+use super::events::payload_text;
 use super::failure::failure_line;
 use super::http::{Server, parse};
 use super::options::{RunOptions, ServerOptions};
@@ -14,19 +16,30 @@ use crate::output::{one_line, print, rfc3339, table};
 
 /// How much of a failure a line shows.
 const FAILURE_SHOWN: usize = 160;
+/// How much of a name a line shows.
+const NAME_SHOWN: usize = 60;
 
 /// Options of `tidewright workflow describe`.
 #[derive(Debug, Args)]
 pub(crate) struct DescribeOptions {
     #[command(flatten)]
     run: RunOptions,
+    /// How many pending activities and timers to show, up to 1,000; 100 by default
+    #[arg(long, value_name = "COUNT")]
+    pending_limit: Option<usize>,
+    /// Show pending activities and timers from this event on: a page says where the next one begins
+    #[arg(long, value_name = "EVENT_ID")]
+    pending_from: Option<EventId>,
     #[command(flatten)]
     pub(super) server: ServerOptions,
 }
 
 pub(super) async fn run(options: DescribeOptions) -> Result<ExitCode, CliError> {
     let server = Server::new(&options.server)?;
-    let body = server.of_run(&options.run, "", Vec::new(), Duration::ZERO).await?;
+    let mut query = Vec::new();
+    query.extend(options.pending_from.map(|from| ("pending_from_event_id", from.to_string())));
+    query.extend(options.pending_limit.map(|limit| ("pending_limit", limit.to_string())));
+    let body = server.of_run(&options.run, "", query, Duration::ZERO).await?;
     if options.server.output.is_json() {
         print(&format!("{body}\n"))?;
     } else {
@@ -43,10 +56,20 @@ fn text(description: &WorkflowDescription) -> String {
         ("type", summary.workflow_type.clone()),
         ("task queue", summary.task_queue.clone()),
         ("status", summary.status.as_str().to_owned()),
-        ("started", rfc3339(summary.start_time_ms)),
+        ("started", started(description)),
     ];
     rows.extend(summary.close_time_ms.map(|ms| ("ended", rfc3339(ms))));
+    rows.extend(description.request_id.iter().map(|id| ("request", id.clone())));
+    rows.extend(description.delayed_until_ms.map(|ms| ("begins", rfc3339(ms))));
+    rows.extend(description.times_out_ms.map(|ms| ("times out", rfc3339(ms))));
     rows.push(("history", format!("{} events, {} bytes", summary.history_length, description.history_size_bytes)));
+    if description.signal_count > 0 {
+        rows.push(("signals", description.signal_count.to_string()));
+    }
+    if description.cancel_requested {
+        rows.push(("cancel", "requested".to_owned()));
+    }
+    rows.extend(description.memo.iter().map(|(key, value)| ("memo", format!("{key}: {}", payload_text(value)))));
     if description.buffered_events > 0 {
         rows.push(("waiting", format!("{} events for the workflow task that is out", description.buffered_events)));
     }
@@ -60,24 +83,47 @@ fn text(description: &WorkflowDescription) -> String {
     let mut text = table(&rows);
     text.push_str(&activities(description));
     text.push_str(&timers(description));
+    if let Some(next) = description.pending_next_event_id {
+        text.push_str(&format!("\nmore is pending: --pending-from {next}\n"));
+    }
     text
+}
+
+fn started(description: &WorkflowDescription) -> String {
+    let at = rfc3339(description.summary.start_time_ms);
+    description.identity.as_ref().map_or(at.clone(), |identity| format!("{at} by {identity}"))
+}
+
+/// How many are shown of how many.
+fn of_all(shown: usize, all: u32) -> String {
+    if shown < all as usize { format!(" ({shown} of {all})") } else { String::new() }
 }
 
 fn activities(description: &WorkflowDescription) -> String {
     if description.pending_activities.is_empty() {
         return String::new();
     }
-    let mut rows = vec![["ACTIVITY", "STATE", "ATTEMPT", "NEXT", "LAST FAILURE"].map(str::to_owned).to_vec()];
+    let headings = ["ID", "ACTIVITY", "STATE", "SINCE", "ATTEMPT", "NEXT", "WORKER", "LAST FAILURE"];
+    let mut rows = vec![headings.map(str::to_owned).to_vec()];
     rows.extend(description.pending_activities.iter().map(|activity| {
+        let since_ms = activity.started_time_ms.or(activity.attempt_scheduled_time_ms);
+        let attempt = match activity.maximum_attempts {
+            0 => activity.attempt.to_string(),
+            most => format!("{} of {most}", activity.attempt),
+        };
         vec![
-            one_line(&activity.activity_type, FAILURE_SHOWN),
+            one_line(&activity.activity_id, NAME_SHOWN),
+            one_line(&activity.activity_type, NAME_SHOWN),
             format!("{:?}", activity.state),
-            activity.attempt.to_string(),
+            since_ms.map(rfc3339).unwrap_or_default(),
+            attempt,
             activity.next_attempt_ms.map(rfc3339).unwrap_or_default(),
+            one_line(activity.last_worker.as_deref().unwrap_or_default(), NAME_SHOWN),
             activity.last_failure.as_ref().map(|f| one_line(&failure_line(f), FAILURE_SHOWN)).unwrap_or_default(),
         ]
     }));
-    format!("\npending activities\n{}", table(&rows))
+    let (shown, all) = (description.pending_activities.len(), description.pending_activity_count);
+    format!("\npending activities{}\n{}", of_all(shown, all), table(&rows))
 }
 
 fn timers(description: &WorkflowDescription) -> String {
@@ -91,7 +137,8 @@ fn timers(description: &WorkflowDescription) -> String {
             .iter()
             .map(|timer| vec![one_line(&timer.timer_id, FAILURE_SHOWN), rfc3339(timer.due_ms)]),
     );
-    format!("\npending timers\n{}", table(&rows))
+    let (shown, all) = (description.pending_timers.len(), description.pending_timer_count);
+    format!("\npending timers{}\n{}", of_all(shown, all), table(&rows))
 }
 
 #[cfg(test)]
@@ -103,13 +150,16 @@ mod tests {
         let json = r#"{
             "summary": {"workflow_id":"order-1","run_id":"r","workflow_type":"OrderWorkflow","task_queue":"orders",
                         "status":"Running","start_time_ms":1790000000000,"history_length":9},
+            "identity": "7@shop", "request_id": "order-1-again", "times_out_ms": 1790000060000, "cancel_requested": true,
+            "signal_count": 2, "memo": {"customer": "b"},
             "history_size_bytes": 1234, "history_digest": "d", "buffered_events": 1,
             "pending_workflow_task": {"attempt":3,"backing_off":true,"time_ms":1790000009000,
                 "last_failure":{"message":"boom","info":{"type":"Server","code":"TW0302"}}},
             "pending_activities": [{"scheduled_event_id":5,"activity_id":"1","activity_type":"ProcessPayment","state":"BackingOff",
-                "attempt":2,"next_attempt_ms":1790000001000,
+                "attempt":2,"maximum_attempts":5,"last_worker":"9@payments","next_attempt_ms":1790000001000,
                 "last_failure":{"message":"it dropped the connection","info":{"type":"Application"}}}],
-            "pending_timers": [{"timer_id":"t","started_event_id":6,"due_ms":1790000002000}]}"#;
+            "pending_timers": [{"timer_id":"t","started_event_id":6,"due_ms":1790000002000}],
+            "pending_activity_count": 3, "pending_timer_count": 1, "pending_next_event_id": 7}"#;
         insta::assert_snapshot!(text(&serde_json::from_str(json).unwrap()));
     }
 }

@@ -1,5 +1,7 @@
 //! `tidewright workflow show`.
 
+mod follow;
+
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -7,7 +9,8 @@ use std::time::Duration;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tidewright_schemas::{EventAttributes, EventId, HistoryEvent};
+use tidewright_schemas::api::WorkflowStatus;
+use tidewright_schemas::{EventAttributes, EventId, HistoryEvent, RunId};
 
 use super::events::{ActivityTypes, event_line};
 use super::http::{Server, parse};
@@ -17,12 +20,16 @@ use crate::output::{clean, one_line, print, rfc3339, table};
 
 /// How much is shown of an event that this version does not know.
 const UNKNOWN_SHOWN: usize = 120;
+const HEADINGS: [&str; 4] = ["ID", "TIME", "EVENT", "DETAILS"];
 
 /// Options of `tidewright workflow show`.
 #[derive(Debug, Args)]
 pub(crate) struct ShowOptions {
     #[command(flatten)]
     run: RunOptions,
+    /// Go on until the run closes, and show each event as it comes; with `-o json`, one event a line
+    #[arg(short, long)]
+    follow: bool,
     #[command(flatten)]
     pub(super) server: ServerOptions,
 }
@@ -31,6 +38,7 @@ pub(crate) struct ShowOptions {
 #[derive(Deserialize)]
 struct RawPage {
     run_id: String,
+    status: WorkflowStatus,
     events: Vec<Box<RawValue>>,
     #[serde(default)]
     next_event_id: Option<EventId>,
@@ -45,6 +53,9 @@ struct RawHistory {
 
 pub(super) async fn run(options: ShowOptions) -> Result<ExitCode, CliError> {
     let server = Server::new(&options.server)?;
+    if options.follow {
+        return follow::until_interrupted(&server, &options.run, options.server.output).await;
+    }
     let history = fetch(&server, &options.run).await?;
     if options.server.output.is_json() {
         let json = serde_json::to_string(&history).map_err(|e| CliError::plain(e.to_string()))?;
@@ -61,16 +72,23 @@ pub(crate) async fn history_text(server: &Server, run: &RunOptions) -> Result<St
     Ok(text(&fetch(server, run).await?.events))
 }
 
+async fn page(server: &Server, run: &RunOptions, from: EventId, wait: Duration) -> Result<RawPage, CliError> {
+    let mut query = vec![("from_event_id", from.to_string())];
+    if !wait.is_zero() {
+        query.push(("wait_ms", wait.as_millis().to_string()));
+    }
+    parse(&server.of_run(run, "/history", query, wait).await?)
+}
+
 async fn fetch(server: &Server, run: &RunOptions) -> Result<RawHistory, CliError> {
     let mut run = run.clone();
     let mut events = Vec::new();
     let mut from = 1;
     loop {
-        let query = vec![("from_event_id", from.to_string())];
-        let page: RawPage = parse(&server.of_run(&run, "/history", query, Duration::ZERO).await?)?;
+        let page = page(server, &run, from, Duration::ZERO).await?;
         events.extend(page.events);
         // The pages that follow are of the same run, even if another one begins meanwhile.
-        run.run_id = Some(tidewright_schemas::RunId::from_text(page.run_id.clone()));
+        run.run_id = Some(RunId::from_text(page.run_id.clone()));
         match page.next_event_id {
             Some(next) if next > from => from = next,
             _ => return Ok(RawHistory { run_id: page.run_id, events }),
@@ -100,22 +118,25 @@ impl Scheduled {
 /// A history as a table.
 fn text(events: &[Box<RawValue>]) -> String {
     let mut scheduled = Scheduled::default();
-    let mut rows = vec![["ID", "TIME", "EVENT", "DETAILS"].map(str::to_owned).to_vec()];
-    for raw in events {
-        rows.push(match serde_json::from_str::<HistoryEvent>(raw.get()) {
-            Ok(event) => {
-                scheduled.note(&event);
-                vec![
-                    event.event_id.to_string(),
-                    rfc3339(event.event_time_ms),
-                    event.attributes.event_type().to_owned(),
-                    event_line(&event.attributes, &scheduled),
-                ]
-            }
-            Err(_) => unknown(raw),
-        });
-    }
+    let mut rows = vec![HEADINGS.map(str::to_owned).to_vec()];
+    rows.extend(events.iter().map(|raw| row(raw, &mut scheduled)));
     table(&rows)
+}
+
+/// An event as a line of a table.
+fn row(raw: &RawValue, scheduled: &mut Scheduled) -> Vec<String> {
+    match serde_json::from_str::<HistoryEvent>(raw.get()) {
+        Ok(event) => {
+            scheduled.note(&event);
+            vec![
+                event.event_id.to_string(),
+                rfc3339(event.event_time_ms),
+                event.attributes.event_type().to_owned(),
+                event_line(&event.attributes, scheduled),
+            ]
+        }
+        Err(_) => unknown(raw),
+    }
 }
 
 /// An event that a newer version wrote.

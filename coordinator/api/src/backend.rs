@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tidewright_runtime::{
-    AcceptedLoss, Engine, PartitionStatus, PartitionView, ReadError, RequestError, Route, SkipRefused, WorkerSeen,
+    AcceptedLoss, Engine, PartitionStatus, PartitionView, PendingPage, ReadError, RequestError, Route, SkipRefused,
+    WorkerSeen,
 };
 use tidewright_schemas::api::{HistoryPage, WorkflowDescription, WorkflowOutcome, WorkflowSummary};
 use tidewright_schemas::{Answer, Command, EventId, RunId, WorkflowId};
@@ -49,13 +50,27 @@ pub(crate) trait Backend: Send + Sync + 'static {
 /// Reads of a partition that this node owns.
 #[async_trait]
 pub(crate) trait Partition: Send + Sync + 'static {
-    fn describe(&self, id: &WorkflowId, run: Option<&RunId>) -> Result<Option<WorkflowDescription>, ReadError>;
+    fn describe(
+        &self,
+        id: &WorkflowId,
+        run: Option<&RunId>,
+        page: PendingPage,
+    ) -> Result<Option<WorkflowDescription>, ReadError>;
     fn history(
         &self,
         id: &WorkflowId,
         run: Option<&RunId>,
         from: EventId,
         limit: usize,
+    ) -> Result<Option<HistoryPage>, ReadError>;
+    /// As [`Self::history`]; of an open run that has no such events yet, waits for them for a while.
+    async fn history_when_there(
+        &self,
+        id: &WorkflowId,
+        run: Option<&RunId>,
+        from: EventId,
+        limit: usize,
+        wait: Duration,
     ) -> Result<Option<HistoryPage>, ReadError>;
     fn list(&self, from_key: &[u8], limit: usize) -> Result<Keyed, ReadError>;
     async fn outcome(
@@ -134,8 +149,13 @@ impl Backend for Engine {
 
 #[async_trait]
 impl Partition for PartitionView {
-    fn describe(&self, id: &WorkflowId, run: Option<&RunId>) -> Result<Option<WorkflowDescription>, ReadError> {
-        self.describe(id, run)
+    fn describe(
+        &self,
+        id: &WorkflowId,
+        run: Option<&RunId>,
+        page: PendingPage,
+    ) -> Result<Option<WorkflowDescription>, ReadError> {
+        self.describe(id, run, page)
     }
 
     fn history(
@@ -146,6 +166,17 @@ impl Partition for PartitionView {
         limit: usize,
     ) -> Result<Option<HistoryPage>, ReadError> {
         self.history(id, run, from, limit)
+    }
+
+    async fn history_when_there(
+        &self,
+        id: &WorkflowId,
+        run: Option<&RunId>,
+        from: EventId,
+        limit: usize,
+        wait: Duration,
+    ) -> Result<Option<HistoryPage>, ReadError> {
+        self.history_when_there(id, run, from, limit, wait).await
     }
 
     fn list(&self, from_key: &[u8], limit: usize) -> Result<Keyed, ReadError> {

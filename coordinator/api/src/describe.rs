@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
+use tidewright_runtime::PendingPage;
 use tidewright_schemas::{EventId, WorkflowId};
 
 use crate::backend::{Partition, Place};
@@ -16,7 +17,7 @@ use crate::proxy;
 use crate::request::{Params, Segments, run_id, workflow_id};
 use crate::router::{Api, blocking};
 
-/// Longest wait of one request for a result.
+/// Longest wait of one request.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// Events of a page when nothing is said, and at most; a page is also bounded in bytes.
 const EVENTS_DEFAULT: usize = 1_000;
@@ -52,26 +53,35 @@ async fn find(
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct RunParams {
+pub(crate) struct DescribeParams {
     run_id: Option<String>,
+    pending_from_event_id: Option<EventId>,
+    pending_limit: Option<usize>,
 }
 
 /// `GET …/workflows/{id}`.
 pub(crate) async fn describe(
     State(api): State<Arc<Api>>,
     Segments((namespace, id)): Segments<(String, String)>,
-    Params(params): Params<RunParams>,
+    Params(params): Params<DescribeParams>,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Failed> {
     api.check_namespace(&namespace)?;
     let (id, run) = (workflow_id(id)?, run_id(params.run_id)?);
+    let page = PendingPage {
+        from_event_id: params.pending_from_event_id.unwrap_or(1),
+        limit: params.pending_limit.unwrap_or(PendingPage::LIMIT_DEFAULT).clamp(1, PendingPage::LIMIT_MAX),
+    };
     match find(&api, &id, &headers, &uri, Duration::ZERO).await? {
         Found::Elsewhere(response) => Ok(response),
-        Found::Here(partition) => match partition.describe(&id, run.as_ref())? {
-            Some(description) => Ok(Json(description).into_response()),
-            None => Err(Failed::workflow_not_found(&namespace, &id, run.as_ref())),
-        },
+        Found::Here(partition) => {
+            let (of, of_run) = (id.clone(), run.clone());
+            match blocking(move || partition.describe(&of, of_run.as_ref(), page)).await?? {
+                Some(description) => Ok(Json(description).into_response()),
+                None => Err(Failed::workflow_not_found(&namespace, &id, run.as_ref())),
+            }
+        }
     }
 }
 
@@ -81,9 +91,10 @@ pub(crate) struct HistoryParams {
     run_id: Option<String>,
     from_event_id: Option<EventId>,
     limit: Option<usize>,
+    wait_ms: Option<u64>,
 }
 
-/// `GET …/workflows/{id}/history`.
+/// `GET …/workflows/{id}/history`: of an open run, waits for events that are yet to come for a while.
 pub(crate) async fn history(
     State(api): State<Arc<Api>>,
     Segments((namespace, id)): Segments<(String, String)>,
@@ -95,11 +106,20 @@ pub(crate) async fn history(
     let (id, run) = (workflow_id(id)?, run_id(params.run_id)?);
     let from = params.from_event_id.unwrap_or(1);
     let limit = params.limit.unwrap_or(EVENTS_DEFAULT).clamp(1, EVENTS_MAX);
-    match find(&api, &id, &headers, &uri, Duration::ZERO).await? {
+    let wait = Duration::from_millis(params.wait_ms.unwrap_or(0)).min(WAIT_MAX);
+    match find(&api, &id, &headers, &uri, wait).await? {
         Found::Elsewhere(response) => Ok(response),
         Found::Here(partition) => {
             let (of, of_run) = (id.clone(), run.clone());
-            match blocking(move || partition.history(&of, of_run.as_ref(), from, limit)).await?? {
+            let page = if wait.is_zero() {
+                blocking(move || partition.history(&of, of_run.as_ref(), from, limit)).await??
+            } else {
+                tokio::select! {
+                    page = partition.history_when_there(&of, of_run.as_ref(), from, limit, wait) => page?,
+                    () = api.stopping() => return Err(Failed::stopping()),
+                }
+            };
+            match page {
                 Some(page) => Ok(Json(page).into_response()),
                 None => Err(Failed::workflow_not_found(&namespace, &id, run.as_ref())),
             }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tidewright_runtime::{
-    AcceptedLoss, PartitionState, PartitionStatus, ReadError, RequestError, SkipRefused, WorkerSeen,
+    AcceptedLoss, PartitionState, PartitionStatus, PendingPage, ReadError, RequestError, SkipRefused, WorkerSeen,
 };
 use tidewright_schemas::api::{
     HistoryPage, Problem, WorkflowDescription, WorkflowList, WorkflowOutcome, WorkflowStatus, WorkflowSummary,
@@ -43,13 +43,32 @@ impl FakePartition {
     fn run(&self, id: &WorkflowId) -> Option<&WorkflowSummary> {
         self.runs.values().find(|run| run.workflow_id == *id)
     }
+
+    async fn wait(&self, wait: Duration) {
+        if let Some(waits) = &self.waits {
+            waits.add_permits(1);
+        }
+        tokio::time::sleep(wait).await;
+    }
 }
 
 #[async_trait]
 impl Partition for FakePartition {
-    fn describe(&self, id: &WorkflowId, _: Option<&RunId>) -> Result<Option<WorkflowDescription>, ReadError> {
+    fn describe(
+        &self,
+        id: &WorkflowId,
+        _: Option<&RunId>,
+        page: PendingPage,
+    ) -> Result<Option<WorkflowDescription>, ReadError> {
         Ok(self.run(id).map(|run| WorkflowDescription {
             summary: run.clone(),
+            identity: None,
+            request_id: None,
+            workflow_execution_timeout_ms: None,
+            workflow_run_timeout_ms: None,
+            pending_activity_count: page.limit as u32,
+            pending_timer_count: 0,
+            pending_next_event_id: Some(page.from_event_id),
             history_size_bytes: 1,
             history_digest: String::new(),
             pending_workflow_task: None,
@@ -73,10 +92,23 @@ impl Partition for FakePartition {
     ) -> Result<Option<HistoryPage>, ReadError> {
         let page = |run: &WorkflowSummary| HistoryPage {
             run_id: run.run_id.clone(),
+            status: run.status,
             events: Vec::new(),
             next_event_id: Some(from),
         };
         Ok(self.run(id).map(page))
+    }
+
+    async fn history_when_there(
+        &self,
+        id: &WorkflowId,
+        run: Option<&RunId>,
+        from: EventId,
+        limit: usize,
+        wait: Duration,
+    ) -> Result<Option<HistoryPage>, ReadError> {
+        self.wait(wait).await;
+        self.history(id, run, from, limit)
     }
 
     fn list(&self, from_key: &[u8], limit: usize) -> Result<Keyed, ReadError> {
@@ -90,10 +122,7 @@ impl Partition for FakePartition {
         _: Option<&RunId>,
         wait: Duration,
     ) -> Result<Option<WorkflowOutcome>, ReadError> {
-        if let Some(waits) = &self.waits {
-            waits.add_permits(1);
-        }
-        tokio::time::sleep(wait).await;
+        self.wait(wait).await;
         let outcome = |run: &WorkflowSummary| WorkflowOutcome {
             run_id: run.run_id.clone(),
             status: run.status,
@@ -309,6 +338,8 @@ async fn any_node_answers_for_any_workflow() {
             assert_eq!((status, &body["next_event_id"]), (StatusCode::OK, &json!(5)));
         }
     }
+    let (_, body) = b.get(&path("/w0?pending_from_event_id=7&pending_limit=5000")).await;
+    assert_eq!((&body["pending_next_event_id"], &body["pending_activity_count"]), (&json!(7), &json!(1_000)));
     for node in [&a, &b] {
         for missing in 100..110 {
             assert_eq!(node.problem(&path(&format!("/w{missing}/result"))).await.code, "TW0601");
@@ -413,12 +444,10 @@ async fn a_long_poll_does_not_hold_up_the_end() {
     let owner = FakeNode { here: BTreeMap::from([(partition, Arc::new(held))]), ..FakeNode::default() };
     let (mut owner, other) = (Served::start(owner).await, Served::start(FakeNode::default()).await);
     *other.node.elsewhere.lock().unwrap() = BTreeMap::from([(partition, owner.url.clone())]);
-    let polls = [owner.url.clone(), other.url.clone()].map(|url| {
-        tokio::spawn(async move {
-            let url = format!("{url}/api/v1/namespaces/default/workflows/w1/result?wait_ms=60000");
-            reqwest::get(url).await.unwrap().json::<Problem>().await.unwrap().code
-        })
-    });
+    let urls = [&owner.url, &other.url].map(|url| format!("{url}/api/v1/namespaces/default/workflows/w1"));
+    let urls = [format!("{}/result?wait_ms=60000", urls[0]), format!("{}/history?wait_ms=60000", urls[1])];
+    let polls = urls
+        .map(|url| tokio::spawn(async move { reqwest::get(url).await.unwrap().json::<Problem>().await.unwrap().code }));
     let _both_wait = waits.acquire_many(2).await.unwrap();
     owner.stop.take().unwrap().send(()).unwrap();
     owner.task.await.unwrap();

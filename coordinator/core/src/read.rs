@@ -1,22 +1,18 @@
 //! Reads for the API: what a partition's committed state says of its workflows (R17).
 
-use std::collections::BTreeMap;
+mod describe;
 
-use tidewright_schemas::api::{
-    HistoryPage, PendingActivity, PendingActivityState, PendingTimer, PendingWorkflowTask, WorkflowDescription,
-    WorkflowOutcome, WorkflowStatus, WorkflowSummary,
-};
+use tidewright_schemas::api::{HistoryPage, WorkflowOutcome, WorkflowStatus, WorkflowSummary};
 use tidewright_schemas::{
-    CanceledFailure, EventAttributes, EventId, Failure, HistoryEvent, Payload, RunId, TerminatedFailure, TimeoutType,
-    WorkflowId,
+    CanceledFailure, EventAttributes, EventId, Failure, HistoryEvent, RunId, TerminatedFailure, TimeoutType, WorkflowId,
 };
 
 use crate::rows::{Rows, RowsError};
 use crate::state::keys;
-use crate::state::{ActivityState, RunRow, State, WorkflowTaskState};
+use crate::state::{RunRow, State};
 
-/// How many open activities and timers a description names at most.
-const PENDING_SHOWN_MAX: usize = 100;
+pub use describe::{PendingPage, describe, describe_page};
+
 /// How many bytes of history a page holds at most.
 const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -65,50 +61,6 @@ pub fn event<R: Rows>(
     Ok(found.filter(|event| event.event_id == event_id))
 }
 
-/// A run as it stands.
-pub fn describe<R: Rows>(rows: &R, id: &WorkflowId, run_id: &RunId) -> Result<Option<WorkflowDescription>, RowsError> {
-    let state = State(rows);
-    let Some(run) = state.run(id, run_id)? else { return Ok(None) };
-    let activities = state.activities(id, run_id, PENDING_SHOWN_MAX)?;
-    let timers = state.timers(id, run_id, PENDING_SHOWN_MAX)?;
-    Ok(Some(WorkflowDescription {
-        history_size_bytes: run.history_bytes,
-        history_digest: run.history_digest.clone(),
-        pending_workflow_task: pending_workflow_task(&run),
-        pending_activities: activities.into_iter().map(|(event_id, row)| pending_activity(event_id, row)).collect(),
-        pending_timers: timers
-            .into_iter()
-            .map(|(event_id, row)| PendingTimer {
-                timer_id: row.timer_id,
-                started_event_id: event_id,
-                due_ms: row.due_ms,
-            })
-            .collect(),
-        buffered_events: run.buffered_count(),
-        signal_count: run.signal_count,
-        cancel_requested: run.cancel_requested,
-        delayed_until_ms: match run.workflow_task {
-            WorkflowTaskState::Delayed { due_ms } => Some(due_ms),
-            _ => None,
-        },
-        times_out_ms: run.times_out_ms,
-        memo: memo(&state, id, run_id)?,
-        summary: summary(id, run_id, run),
-    }))
-}
-
-fn memo<R: Rows>(
-    state: &State<'_, R>,
-    id: &WorkflowId,
-    run_id: &RunId,
-) -> Result<BTreeMap<String, Payload>, RowsError> {
-    let first = state.events(id, run_id, 1, 1, usize::MAX)?.pop();
-    Ok(match first.map(|event| event.attributes) {
-        Some(EventAttributes::WorkflowExecutionStarted(started)) => started.memo,
-        _ => BTreeMap::new(),
-    })
-}
-
 fn summary(id: &WorkflowId, run_id: &RunId, run: RunRow) -> WorkflowSummary {
     WorkflowSummary {
         workflow_id: id.clone(),
@@ -119,42 +71,6 @@ fn summary(id: &WorkflowId, run_id: &RunId, run: RunRow) -> WorkflowSummary {
         start_time_ms: run.start_time_ms,
         close_time_ms: run.close_time_ms,
         history_length: run.next_event_id - 1,
-    }
-}
-
-fn pending_workflow_task(run: &RunRow) -> Option<PendingWorkflowTask> {
-    match &run.workflow_task {
-        WorkflowTaskState::Idle | WorkflowTaskState::Delayed { .. } => None,
-        WorkflowTaskState::Out { attempt, time_ms, last_failure, .. } => Some(PendingWorkflowTask {
-            attempt: *attempt,
-            backing_off: false,
-            time_ms: *time_ms,
-            last_failure: last_failure.clone(),
-        }),
-        WorkflowTaskState::BackingOff { attempt, due_ms, failure } => Some(PendingWorkflowTask {
-            attempt: *attempt,
-            backing_off: true,
-            time_ms: *due_ms,
-            last_failure: Some(failure.clone()),
-        }),
-    }
-}
-
-fn pending_activity(scheduled_event_id: EventId, row: crate::state::ActivityRow) -> PendingActivity {
-    let (state, next_attempt_ms) = match &row.state {
-        ActivityState::Dispatched => (PendingActivityState::Scheduled, None),
-        ActivityState::Started { .. } => (PendingActivityState::Started, None),
-        ActivityState::BackingOff { due_ms } => (PendingActivityState::BackingOff, Some(*due_ms)),
-    };
-    PendingActivity {
-        scheduled_event_id,
-        activity_id: row.activity_id,
-        activity_type: row.activity_type,
-        state,
-        attempt: row.attempt,
-        next_attempt_ms,
-        last_failure: row.last_failure,
-        last_worker: row.last_worker.map(|worker| worker.identity),
     }
 }
 
@@ -170,7 +86,7 @@ pub fn history<R: Rows>(
     let Some(run) = state.run(id, run_id)? else { return Ok(None) };
     let events = state.events(id, run_id, from.max(1), limit, PAGE_BYTES_MAX)?;
     let next = events.last().map(|event| event.event_id + 1).filter(|next| *next < run.next_event_id);
-    Ok(Some(HistoryPage { run_id: run_id.clone(), events, next_event_id: next }))
+    Ok(Some(HistoryPage { run_id: run_id.clone(), status: run.status, events, next_event_id: next }))
 }
 
 /// How a run ended, or that it has not.

@@ -26,6 +26,7 @@ pub(crate) struct Batch {
     held: Vec<u64>,
     after: Vec<AfterCommit>,
     superseded: Vec<HistoryEntry>,
+    touched: Vec<WorkflowId>,
     closed: Vec<(WorkflowId, RunId)>,
     covered: Option<u64>,
     next: u64,
@@ -212,6 +213,7 @@ impl<S: Store> Owner<S> {
             let key = transition_key(&change.workflow_id, superseded.source_offset, &superseded.epoch);
             batch.superseded.push(HistoryEntry { key, value: None });
         }
+        batch.touched.push(change.workflow_id.clone());
         let closed = applied.changed_runs.iter().filter(|run| run.close_time_ms.is_some());
         batch.closed.extend(closed.map(|run| (change.workflow_id.clone(), run.run_id.clone())));
         batch.report.runs.extend(applied.changed_runs);
@@ -334,7 +336,12 @@ impl<S: Store> Owner<S> {
         if !batch.superseded.is_empty() {
             actions.push(Action::Append(batch.superseded));
         }
-        actions.push(Action::Committed { applied_offset: batch.next, closed: batch.closed, report: batch.report });
+        actions.push(Action::Committed {
+            applied_offset: batch.next,
+            changed: batch.touched,
+            closed: batch.closed,
+            report: batch.report,
+        });
         Ok(())
     }
 }

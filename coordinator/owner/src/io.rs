@@ -177,6 +177,8 @@ pub enum Action {
     Committed {
         /// Every command below this offset is decided.
         applied_offset: u64,
+        /// Workflows that changed.
+        changed: Vec<WorkflowId>,
         /// Runs that closed.
         closed: Vec<(WorkflowId, RunId)>,
         /// What the batch did.

@@ -22,11 +22,13 @@ mod stray;
 mod supervisor;
 mod task_topics;
 mod view;
+mod waiting;
 
 pub use config::EngineConfig;
 pub use engine::{Engine, Route};
 pub use error::{EngineError, ReadError, RequestError};
 pub use status::{PartitionState, PartitionStatus, SkipRefused};
+pub use tidewright_core::read::PendingPage;
 pub use tidewright_owner::AcceptedLoss;
 pub use tidewright_owner::presence::{Life, WorkerSeen};
 pub use view::PartitionView;

@@ -9,6 +9,7 @@ use tidewright_schemas::{Failure, HistoryEvent, Payload, RunId, WorkflowId};
 
 use crate::client::Client;
 use crate::error::{ReadError, ResultError, WorkflowFailed};
+use crate::follow::HistoryFollower;
 use crate::http::Read;
 
 /// How long a node is asked to wait for a result before it says that there is none yet.
@@ -36,7 +37,7 @@ impl<O> WorkflowHandle<O> {
         self.run_id.as_ref().map_or("", RunId::as_str)
     }
 
-    /// Where the run stands.
+    /// Where the run stands, with the first of the activities and timers that it waits for.
     pub async fn describe(&self) -> Result<WorkflowDescription, ReadError> {
         self.read("", Vec::new(), Duration::ZERO, Some(self.client.config().request_timeout)).await
     }
@@ -55,6 +56,11 @@ impl<O> WorkflowHandle<O> {
         Ok(events)
     }
 
+    /// The run's history from its beginning, event by event, until the run has ended.
+    pub fn follow(&self) -> HistoryFollower<O> {
+        HistoryFollower::new(self.clone())
+    }
+
     /// Waits until the run has ended, however long that takes and whichever node owns it meanwhile.
     pub async fn outcome(&self) -> Result<WorkflowOutcome, ReadError> {
         loop {
@@ -66,7 +72,7 @@ impl<O> WorkflowHandle<O> {
         }
     }
 
-    async fn read<T: DeserializeOwned>(
+    pub(crate) async fn read<T: DeserializeOwned>(
         &self,
         path: &str,
         mut query: Vec<(&str, String)>,

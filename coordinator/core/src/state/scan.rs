@@ -77,7 +77,18 @@ impl<R: Rows> State<'_, R> {
         run: &RunId,
         limit: usize,
     ) -> Result<Vec<(EventId, ActivityRow)>, RowsError> {
-        self.scan(&keys::all_of_run(ACTIVITY, id, run), &[], limit)
+        self.activities_from(id, run, 0, limit)
+    }
+
+    pub(crate) fn activities_from(
+        &self,
+        id: &WorkflowId,
+        run: &RunId,
+        from: EventId,
+        limit: usize,
+    ) -> Result<Vec<(EventId, ActivityRow)>, RowsError> {
+        let from = keys::numbered_of_run(ACTIVITY, id, run, from);
+        self.scan(&keys::all_of_run(ACTIVITY, id, run), &from, limit)
     }
 
     pub(crate) fn timer(&self, id: &WorkflowId, run: &RunId, event: EventId) -> Result<Option<TimerRow>, RowsError> {
@@ -90,7 +101,18 @@ impl<R: Rows> State<'_, R> {
         run: &RunId,
         limit: usize,
     ) -> Result<Vec<(EventId, TimerRow)>, RowsError> {
-        self.scan(&keys::all_of_run(TIMER, id, run), &[], limit)
+        self.timers_from(id, run, 0, limit)
+    }
+
+    pub(crate) fn timers_from(
+        &self,
+        id: &WorkflowId,
+        run: &RunId,
+        from: EventId,
+        limit: usize,
+    ) -> Result<Vec<(EventId, TimerRow)>, RowsError> {
+        let from = keys::numbered_of_run(TIMER, id, run, from);
+        self.scan(&keys::all_of_run(TIMER, id, run), &from, limit)
     }
 
     pub(crate) fn buffered(&self, id: &WorkflowId, run: &RunId, number: u64) -> Result<Option<BufferedRow>, RowsError> {

@@ -1,8 +1,8 @@
 //! What the API reads.
 
-use tidewright_core::read;
+use tidewright_core::read::{self, PendingPage};
 use tidewright_schemas::api::{PendingActivityState, WorkflowStatus};
-use tidewright_schemas::{RunId, TimerTarget};
+use tidewright_schemas::{ApplicationFailure, Failure, FailureInfo, RunId, TimerTarget};
 
 use crate::support::commands::*;
 use crate::support::decisions::*;
@@ -24,6 +24,75 @@ fn a_run_is_described() {
     assert_eq!(states, [("a", PendingActivityState::BackingOff), ("b", PendingActivityState::Started)]);
     assert_eq!(described.pending_timers[0].timer_id, "t");
     assert_eq!(described.pending_workflow_task, None);
+}
+
+#[test]
+fn a_description_says_who_began_it_and_how_long_it_may_take() {
+    let mut w = World::default();
+    w.when(start(ORDER).with_request_id("r1").with(|start| {
+        start.identity = Some("7@shop".to_owned());
+        start.workflow_run_timeout_ms = Some(60_000);
+        start.workflow_execution_timeout_ms = Some(90_000);
+    }));
+    let described = w.describe();
+    assert_eq!((described.identity.as_deref(), described.request_id.as_deref()), (Some("7@shop"), Some("r1")));
+    let timeouts = (described.workflow_run_timeout_ms, described.workflow_execution_timeout_ms);
+    assert_eq!(timeouts, (Some(60_000), Some(90_000)));
+    assert_eq!(described.pending_workflow_task.expect("it is out").scheduled_event_id, Some(2));
+}
+
+#[test]
+fn a_pending_activity_says_since_when_and_how_often_it_may_be_tried() {
+    let mut w = order_that_decided([schedule("a")]);
+    let scheduled_ms = w.now_ms;
+    let pending = w.describe().pending_activities.remove(0);
+    assert_eq!((pending.scheduled_time_ms, pending.attempt_scheduled_time_ms), (scheduled_ms, Some(scheduled_ms)));
+    assert_eq!((pending.started_time_ms, pending.task_queue.as_str(), pending.detached), (None, "orders", false));
+    w.when(started_notice("a", "w"));
+    let pending = w.describe().pending_activities.remove(0);
+    assert_eq!((pending.started_time_ms, pending.last_worker.as_deref()), (Some(w.now_ms), Some("w")));
+    w.when(activity_failed("a"));
+    let pending = w.describe().pending_activities.remove(0);
+    assert_eq!((pending.scheduled_time_ms, pending.attempt_scheduled_time_ms), (scheduled_ms, None));
+}
+
+#[test]
+fn what_is_pending_is_read_in_pages_that_repeat_and_miss_nothing() {
+    let all = ["a0", "t0", "a1", "a2", "t1", "t2", "t3", "a3"];
+    let mut w = World::default();
+    let decision = |id: &&str| if id.starts_with('a') { schedule(id) } else { timer(id, 5_000) };
+    w.when(start(ORDER)).when(task_completed_with(all.iter().map(decision).collect()));
+    for limit in 1..5 {
+        let (mut page, mut found) = (PendingPage { limit, ..PendingPage::default() }, Vec::new());
+        loop {
+            let described =
+                read::describe_page(&w.rows, &workflow_id(ORDER), &w.run_id(), page).unwrap().expect("a run");
+            assert!(described.pending_activities.len() <= limit && described.pending_timers.len() <= limit);
+            assert_eq!((described.pending_activity_count, described.pending_timer_count), (4, 4));
+            found.extend(described.pending_activities.into_iter().map(|a| (a.scheduled_event_id, a.activity_id)));
+            found.extend(described.pending_timers.into_iter().map(|t| (t.started_event_id, t.timer_id)));
+            match described.pending_next_event_id {
+                Some(next) => page.from_event_id = next,
+                None => break,
+            }
+        }
+        found.sort();
+        assert_eq!(found.into_iter().map(|(_, id)| id).collect::<Vec<_>>(), all, "{limit} at a time");
+    }
+}
+
+#[test]
+fn a_page_of_pending_activities_has_not_too_many_bytes_of_failures() {
+    let large = || {
+        let info = ApplicationFailure { details: Some(payload_of(1_500_000)), ..ApplicationFailure::default() };
+        Failure::of("no", FailureInfo::Application(info))
+    };
+    let mut w = order_that_decided([schedule("a"), schedule("b"), schedule("c")]);
+    for id in ["a", "b", "c"] {
+        w.when(activity_failed_with(id, large()));
+    }
+    let described = w.describe();
+    assert_eq!((described.pending_activities.len(), described.pending_next_event_id), (1, Some(6)));
 }
 
 #[test]

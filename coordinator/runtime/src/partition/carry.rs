@@ -105,9 +105,9 @@ impl Carrier {
                 under_way.scans.push(Box::pin(backlog::scan(Arc::clone(&self.node), key)));
             }
             Action::Owned(epoch) => self.owned(&epoch, under_way),
-            Action::Committed { closed, report, .. } => {
+            Action::Committed { changed, closed, report, .. } => {
                 if let Some(owned) = &self.owned {
-                    owned.closed(&closed);
+                    owned.committed(&changed, &closed);
                 }
                 if let Some(traces) = &mut self.traces
                     && let Some(times) = traces.batch.take()
