@@ -191,6 +191,8 @@ mod tests {
             "workflow describe --workflow-id w --run-id r --output json",
             "workflow show -w w --address http://127.0.0.1:1",
             "workflow list --limit 5 -o json",
+            "workflow query -w w --type status -i 1 --reject-condition not_open",
+            "workflow stack -w w -r r",
         ] {
             let parsed = command(None).try_get_matches_from(["tidewright"].into_iter().chain(arguments.split(' ')));
             assert!(parsed.is_ok(), "{arguments}: {}", parsed.unwrap_err());

@@ -7,10 +7,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::{EventId, Failure, HistoryEvent, LostCommands, Payload, RunId, WorkerQueue, WorkflowId};
 
+mod query;
+
+pub use query::{QueriedWorkflow, QueryRejectCondition, QueryWorkflow};
+
 /// Path of a workflow under the HTTP API.
 #[must_use]
 pub fn workflow_path(namespace: &str, workflow_id: &WorkflowId) -> String {
     format!("/api/v1/namespaces/{}/workflows/{}", encode_segment(namespace), encode_segment(workflow_id.as_str()))
+}
+
+/// Where a run's history can be paged, at the node with this base URL.
+#[must_use]
+pub fn history_url(http_url: &str, namespace: &str, workflow_id: &WorkflowId, run_id: &RunId) -> String {
+    format!("{http_url}{}/history?run_id={run_id}", workflow_path(namespace, workflow_id))
 }
 
 /// Percent-encodes a path segment or a query value.
@@ -424,7 +434,7 @@ pub struct StartedWorkflow {
 }
 
 /// An error, as RFC 9457 (`application/problem+json`) has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// Where the code is explained.
     #[serde(rename = "type")]
@@ -440,4 +450,7 @@ pub struct Problem {
     /// The run that stands in the way, if one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<RunId>,
+    /// What the workflow's or activity's code said about it, if it came to that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
 }

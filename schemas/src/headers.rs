@@ -14,6 +14,9 @@ pub const MAC: &str = "tw-mac";
 pub const FORWARD: &str = "tw-forward";
 /// Identity of a task: `<run id>/<event id>/<attempt>`, so that a backlog can be scanned without parsing it (R27).
 pub const TASK: &str = "tw-task";
+/// On a query among the workflow tasks, in place of [`TASK`]: the asker's correlation id. Nobody waits for it to be done,
+/// so backlogs do not count it.
+pub const QUERY: &str = "tw-query";
 /// `true` on a task that may have been sent before (R25).
 pub const POSSIBLE_REPEAT: &str = "tw-possible-repeat";
 /// On a dead letter: stable code of the reason.

@@ -17,6 +17,7 @@ mod ids;
 pub mod limits;
 mod payload;
 mod presence;
+mod query;
 mod record;
 mod reply;
 mod retry;
@@ -50,6 +51,7 @@ pub use failure::{
 pub use ids::{EventId, RunId, TaskId, TaskKind, WorkflowId, WorkflowIdError};
 pub use payload::{EncodedPayload, Payload, PayloadError};
 pub use presence::{Beacon, NodeBeacon, Slots, WorkerBeacon, WorkerQueue, WorkerStanding, worker_key};
+pub use query::{QueryAnswered, QueryBasis, QueryFailed, QueryFailedCause, QueryTask};
 pub use record::{
     ActivityDispatched, ActivityRetryScheduled, ActivityStarted, Answered, BufferFlushed, Claim, CommandMark,
     CommandsSkipped, DeadLettered, DetachedActivityClosed, Epoch, EventBuffered, HistoryRecord, LostCommands, NextRun,

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::tagged::tagged_enum;
-use crate::{RunId, WorkflowId};
+use crate::{QueryAnswered, QueryFailed, RunId, WorkflowId};
 
 /// An answer to a command that carried a `reply_to`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,6 +26,10 @@ tagged_enum! {
         RequestAccepted(RequestAccepted),
         /// To a `ConfirmTask`.
         TaskConfirmed(TaskConfirmed),
+        /// To a query.
+        QueryAnswered(QueryAnswered),
+        /// To a query that could not be answered.
+        QueryFailed(QueryFailed),
         /// To anything that cannot be done.
         Rejected(Rejected),
     }

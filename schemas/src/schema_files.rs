@@ -2,7 +2,7 @@
 
 use schemars::{Schema, generate::SchemaSettings};
 
-use crate::{ActivityTask, Beacon, ClusterRecord, Command, HistoryRecord, Reply, WorkflowTask};
+use crate::{ActivityTask, Beacon, ClusterRecord, Command, HistoryRecord, QueryTask, Reply, WorkflowTask};
 
 /// File name and content of each schema (JSON Schema draft 2020-12).
 #[must_use]
@@ -11,6 +11,7 @@ pub fn all() -> Vec<(&'static str, String)> {
         ("Command.json", render::<Command>()),
         ("HistoryRecord.json", render::<HistoryRecord>()),
         ("WorkflowTask.json", render::<WorkflowTask>()),
+        ("QueryTask.json", render::<QueryTask>()),
         ("ActivityTask.json", render::<ActivityTask>()),
         ("Reply.json", render::<Reply>()),
         ("ClusterRecord.json", render::<ClusterRecord>()),

@@ -65,7 +65,7 @@ impl Shape<'_> {
             Role::Worker => vec![
                 need(topics.cluster(), TopicKind::Cluster, 1, &[Read][..], false),
                 need(topics.commands(), TopicKind::Commands, self.partitions, &[Write], false),
-                need(topics.replies(), TopicKind::Replies, 1, &[Read], false),
+                need(topics.replies(), TopicKind::Replies, 1, &[Read, Write], false),
                 need(topics.workers(), TopicKind::Workers, 1, &[Write], false),
             ],
         };

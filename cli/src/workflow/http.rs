@@ -137,6 +137,14 @@ impl Server {
         self.post(&format!("{}/{verb}", workflow_path(&self.namespace, workflow_id)), body, None).await
     }
 
+    /// `POST …/workflows/{id}/query`; the answer may take this long.
+    pub(crate) async fn query(&self, id: &WorkflowId, body: String, wait: Duration) -> Result<String, CliError> {
+        let path = format!("{}/query", workflow_path(&self.namespace, id));
+        let request =
+            || self.request(Method::POST, &path, wait).header("content-type", "application/json").body(body.clone());
+        self.patiently(request).await
+    }
+
     async fn post(&self, path: &str, body: String, traceparent: Option<&str>) -> Result<String, CliError> {
         self.patiently(|| {
             let request = self.request(Method::POST, path, Duration::ZERO);

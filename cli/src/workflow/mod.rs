@@ -7,6 +7,7 @@ mod failure;
 mod http;
 mod list;
 mod options;
+mod query;
 mod result;
 mod show;
 mod start;
@@ -34,6 +35,10 @@ pub(crate) enum WorkflowCommand {
     Signal(control::SignalOptions),
     /// Signal a workflow, and start it if no run is open
     SignalWithStart(start::SignalWithStartOptions),
+    /// Ask a workflow something: a worker answers, and its history stays as it is
+    Query(query::QueryOptions),
+    /// Show what a workflow waits for, and where in its code
+    Stack(query::StackOptions),
     /// Ask a workflow to end: its code is told, cleans up and decides how it ends
     Cancel(control::CancelOptions),
     /// End a workflow at once, without asking its code
@@ -57,6 +62,8 @@ impl WorkflowCommand {
             Self::Start(options) | Self::Execute(options) => options.server.output,
             Self::Signal(options) => options.server.output,
             Self::SignalWithStart(options) => options.start.server.output,
+            Self::Query(options) => options.server.output,
+            Self::Stack(options) => options.server.output,
             Self::Cancel(options) => options.server.output,
             Self::Terminate(options) => options.server.output,
             Self::Result(options) => options.server.output,
@@ -73,6 +80,8 @@ pub(crate) async fn run(command: WorkflowCommand) -> Result<ExitCode, CliError> 
         WorkflowCommand::Execute(options) => start::execute(options).await,
         WorkflowCommand::Signal(options) => control::signal(options).await,
         WorkflowCommand::SignalWithStart(options) => start::signal_with_start(options).await,
+        WorkflowCommand::Query(options) => query::query(options).await,
+        WorkflowCommand::Stack(options) => query::stack(options).await,
         WorkflowCommand::Cancel(options) => control::cancel(options).await,
         WorkflowCommand::Terminate(options) => control::terminate(options).await,
         WorkflowCommand::Result(options) => result::run(options).await,

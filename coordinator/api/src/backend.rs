@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tidewright_runtime::{
-    AcceptedLoss, Engine, PartitionStatus, PartitionView, PendingPage, ReadError, RequestError, Route, SkipRefused,
-    WorkerSeen,
+    AcceptedLoss, Engine, PartitionStatus, PartitionView, PendingPage, QueryError, ReadError, RequestError, Route,
+    SkipRefused, WorkerSeen,
 };
-use tidewright_schemas::api::{HistoryPage, WorkflowDescription, WorkflowOutcome, WorkflowSummary};
+use tidewright_schemas::api::{
+    HistoryPage, QueriedWorkflow, QueryWorkflow, WorkflowDescription, WorkflowOutcome, WorkflowSummary,
+};
 use tidewright_schemas::{Answer, Command, EventId, RunId, WorkflowId};
 
 /// Runs with the keys that order them.
@@ -45,6 +47,8 @@ pub(crate) trait Backend: Send + Sync + 'static {
         command: Command,
         traceparent: Option<String>,
     ) -> Result<Answer, RequestError>;
+    /// Asks a workflow of a partition that is here.
+    async fn query(&self, workflow_id: &WorkflowId, query: QueryWorkflow) -> Result<QueriedWorkflow, QueryError>;
 }
 
 /// Reads of a partition that this node owns.
@@ -144,6 +148,10 @@ impl Backend for Engine {
         traceparent: Option<String>,
     ) -> Result<Answer, RequestError> {
         self.request(workflow_id, command, traceparent).await
+    }
+
+    async fn query(&self, workflow_id: &WorkflowId, query: QueryWorkflow) -> Result<QueriedWorkflow, QueryError> {
+        self.query(workflow_id, query).await
     }
 }
 

@@ -51,7 +51,7 @@ pub(crate) async fn terminate(
     ask(api, path, &headers, command.into()).await
 }
 
-fn read<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, Failed> {
+pub(crate) fn read<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, Failed> {
     serde_json::from_slice(body).map_err(|e| {
         Failed::invalid_body(format!("the body does not fit the request: {e}. It looks like this: {example}"))
     })

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
 use serde::Deserialize;
 use tidewright_runtime::PendingPage;
 use tidewright_schemas::{EventId, WorkflowId};
@@ -24,25 +25,35 @@ const EVENTS_DEFAULT: usize = 1_000;
 const EVENTS_MAX: usize = 10_000;
 
 /// Where a workflow's partition is, unless it is here.
-enum Found {
+pub(crate) enum Found {
     Here(Arc<dyn Partition>),
     Elsewhere(Response),
 }
 
+/// What was asked, as another node is asked if need be.
+pub(crate) struct Ask<'a> {
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) uri: &'a Uri,
+    /// How long the answer may take.
+    pub(crate) server_wait: Duration,
+    /// The body of a POST; a GET has none.
+    pub(crate) json: Option<Bytes>,
+}
+
+impl<'a> Ask<'a> {
+    fn get(headers: &'a HeaderMap, uri: &'a Uri) -> Self {
+        Self { headers, uri, server_wait: Duration::ZERO, json: None }
+    }
+}
+
 /// Asks the owner if that is another node.
-async fn find(
-    api: &Api,
-    id: &WorkflowId,
-    headers: &HeaderMap,
-    uri: &Uri,
-    server_wait: Duration,
-) -> Result<Found, Failed> {
+pub(crate) async fn find(api: &Api, id: &WorkflowId, ask: Ask<'_>) -> Result<Found, Failed> {
     match api.backend.place(id) {
         Place::Local(partition) => Ok(Found::Here(partition)),
         Place::Unavailable { reason } => Err(Failed::unavailable(reason)),
         Place::Remote { http_url } => {
-            proxy::refuse_second_hop(headers)?;
-            let answer = api.proxy.forward(&http_url, uri, server_wait);
+            proxy::refuse_second_hop(ask.headers)?;
+            let answer = api.proxy.forward(&http_url, ask.uri, ask.server_wait, ask.json);
             tokio::select! {
                 answer = answer => answer.map(Found::Elsewhere),
                 () = api.stopping() => Err(Failed::stopping()),
@@ -73,7 +84,7 @@ pub(crate) async fn describe(
         from_event_id: params.pending_from_event_id.unwrap_or(1),
         limit: params.pending_limit.unwrap_or(PendingPage::LIMIT_DEFAULT).clamp(1, PendingPage::LIMIT_MAX),
     };
-    match find(&api, &id, &headers, &uri, Duration::ZERO).await? {
+    match find(&api, &id, Ask::get(&headers, &uri)).await? {
         Found::Elsewhere(response) => Ok(response),
         Found::Here(partition) => {
             let (of, of_run) = (id.clone(), run.clone());
@@ -107,7 +118,7 @@ pub(crate) async fn history(
     let from = params.from_event_id.unwrap_or(1);
     let limit = params.limit.unwrap_or(EVENTS_DEFAULT).clamp(1, EVENTS_MAX);
     let wait = Duration::from_millis(params.wait_ms.unwrap_or(0)).min(WAIT_MAX);
-    match find(&api, &id, &headers, &uri, wait).await? {
+    match find(&api, &id, Ask { server_wait: wait, ..Ask::get(&headers, &uri) }).await? {
         Found::Elsewhere(response) => Ok(response),
         Found::Here(partition) => {
             let (of, of_run) = (id.clone(), run.clone());
@@ -145,7 +156,7 @@ pub(crate) async fn result(
     api.check_namespace(&namespace)?;
     let (id, run) = (workflow_id(id)?, run_id(params.run_id)?);
     let wait = Duration::from_millis(params.wait_ms.unwrap_or(0)).min(WAIT_MAX);
-    match find(&api, &id, &headers, &uri, wait).await? {
+    match find(&api, &id, Ask { server_wait: wait, ..Ask::get(&headers, &uri) }).await? {
         Found::Elsewhere(response) => Ok(response),
         Found::Here(partition) => {
             let outcome = tokio::select! {

@@ -21,6 +21,7 @@ mod partitions;
 mod probes;
 mod problem;
 mod proxy;
+mod query;
 mod request;
 mod router;
 mod server;

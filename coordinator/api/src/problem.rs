@@ -4,9 +4,9 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use tidewright_runtime::{ReadError, RequestError};
+use tidewright_runtime::{QueryError, ReadError, RequestError};
 use tidewright_schemas::api::Problem;
-use tidewright_schemas::{Rejected, RunId, WorkflowId};
+use tidewright_schemas::{Failure, QueryFailedCause, Rejected, RunId, WorkflowId};
 
 use crate::pages::error_title;
 
@@ -23,6 +23,8 @@ struct Details {
     code: String,
     detail: String,
     run_id: Option<RunId>,
+    /// What user code said about it.
+    failure: Option<Failure>,
     /// What helps is to ask again.
     passing: bool,
 }
@@ -30,7 +32,7 @@ struct Details {
 impl Failed {
     fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
         let (code, detail) = (code.to_owned(), detail.into());
-        Self(Box::new(Details { status, code, detail, run_id: None, passing: false }))
+        Self(Box::new(Details { status, code, detail, run_id: None, failure: None, passing: false }))
     }
 
     fn passing(mut self) -> Self {
@@ -165,6 +167,39 @@ impl Failed {
     }
 }
 
+impl Failed {
+    /// Why a query was not answered.
+    pub(crate) fn query(error: QueryError, namespace: &str, id: &WorkflowId, run: Option<&RunId>) -> Self {
+        let (code, detail) = (error.code().unwrap_or_default(), error.to_string());
+        let of_run = |status, run_id| {
+            let mut failed = Self::new(status, code, detail.clone());
+            failed.0.run_id = Some(run_id);
+            failed
+        };
+        match error {
+            QueryError::Read(error) => error.into(),
+            QueryError::NotFound => Self::workflow_not_found(namespace, id, run),
+            QueryError::Rejected { run_id, .. } | QueryError::NotReady { run_id, .. } => {
+                of_run(StatusCode::CONFLICT, run_id)
+            }
+            QueryError::NoWorker { .. } => Self::new(StatusCode::CONFLICT, code, detail),
+            QueryError::NotAnswered { .. } => Self::new(StatusCode::GATEWAY_TIMEOUT, code, detail),
+            QueryError::TooMany { .. } => Self::new(StatusCode::TOO_MANY_REQUESTS, code, detail).passing(),
+            QueryError::Unavailable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).passing(),
+            QueryError::Failed { run_id, failed } => {
+                let status = match failed.cause {
+                    QueryFailedCause::WorkerBusy => StatusCode::TOO_MANY_REQUESTS,
+                    QueryFailedCause::UnknownQuery => StatusCode::BAD_REQUEST,
+                    _ => StatusCode::UNPROCESSABLE_ENTITY,
+                };
+                let mut problem = of_run(status, run_id);
+                problem.0.failure = Some(*failed.failure);
+                problem
+            }
+        }
+    }
+}
+
 impl From<ReadError> for Failed {
     fn from(error: ReadError) -> Self {
         match error {
@@ -200,13 +235,14 @@ impl From<Rejected> for Failed {
 
 impl IntoResponse for Failed {
     fn into_response(self) -> Response {
-        let Details { status, code, detail, run_id, passing } = *self.0;
+        let Details { status, code, detail, run_id, failure, passing } = *self.0;
         let problem = Problem {
             kind: format!("/errors/{code}"),
             title: error_title(&code).unwrap_or(&code).to_owned(),
             status: status.as_u16(),
             detail,
             run_id,
+            failure,
             code,
         };
         let mut response = (status, axum::Json(problem)).into_response();

@@ -42,10 +42,17 @@ impl Proxy {
         Ok(Self { client, node: node.chars().filter(char::is_ascii_graphic).collect() })
     }
 
-    /// The owner's answer to the same GET, whatever it is.
-    pub(crate) async fn forward(&self, http_url: &str, uri: &Uri, server_wait: Duration) -> Result<Response, Failed> {
+    /// The owner's answer to the same request, whatever it is: a GET, or a POST of JSON.
+    pub(crate) async fn forward(
+        &self,
+        http_url: &str,
+        uri: &Uri,
+        server_wait: Duration,
+        json: Option<Bytes>,
+    ) -> Result<Response, Failed> {
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        let (status, content_type, body) = self.get(http_url, path, server_wait).await?;
+        let method = if json.is_some() { Method::POST } else { Method::GET };
+        let (status, content_type, body) = self.request(method, http_url, path, server_wait, json).await?;
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = status;
         if status == StatusCode::SERVICE_UNAVAILABLE {

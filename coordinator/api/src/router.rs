@@ -16,7 +16,8 @@ use crate::pages::error_page;
 use crate::problem::Failed;
 use crate::proxy::Proxy;
 use crate::{
-    control, describe, list, list_partition, metrics_page, observe, partition_verbs, partitions, probes, start, workers,
+    control, describe, list, list_partition, metrics_page, observe, partition_verbs, partitions, probes, query, start,
+    workers,
 };
 
 /// What handlers share.
@@ -56,6 +57,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route(&of_workflow("/signal"), post(control::signal))
         .route(&of_workflow("/cancel"), post(control::cancel))
         .route(&of_workflow("/terminate"), post(control::terminate))
+        .route(&of_workflow("/query"), post(query::query))
         .route(&of_workflow(""), get(describe::describe))
         .route(&of_workflow("/history"), get(describe::history))
         .route(&of_workflow("/result"), get(describe::result))

@@ -9,10 +9,12 @@ use async_trait::async_trait;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tidewright_runtime::{
-    AcceptedLoss, PartitionState, PartitionStatus, PendingPage, ReadError, RequestError, SkipRefused, WorkerSeen,
+    AcceptedLoss, PartitionState, PartitionStatus, PendingPage, QueryError, ReadError, RequestError, SkipRefused,
+    WorkerSeen,
 };
 use tidewright_schemas::api::{
-    HistoryPage, Problem, WorkflowDescription, WorkflowList, WorkflowOutcome, WorkflowStatus, WorkflowSummary,
+    HistoryPage, Problem, QueriedWorkflow, QueryWorkflow, WorkflowDescription, WorkflowList, WorkflowOutcome,
+    WorkflowStatus, WorkflowSummary,
 };
 use tidewright_schemas::topics::partition_of;
 use tidewright_schemas::{
@@ -24,6 +26,8 @@ use crate::backend::{Backend, Keyed, Partition, Place};
 use crate::server::ApiServer;
 
 mod asking;
+mod partitions;
+mod querying;
 mod workers;
 
 const PARTITIONS: u32 = 3;
@@ -140,9 +144,16 @@ struct FakeNode {
     is_ready: bool,
     stopped: Mutex<BTreeSet<u32>>,
     asked: Mutex<Vec<(Command, Option<String>)>>,
+    /// A permit for each query, which is not answered then.
+    unanswered: Option<Arc<Semaphore>>,
 }
 
 impl FakeNode {
+    fn owner_of_all() -> Self {
+        let here = (0..PARTITIONS).map(|number| (number, Arc::new(FakePartition::default()))).collect();
+        Self { here, ..Self::default() }
+    }
+
     fn partition(&self, number: u32) -> Place {
         if let Some(partition) = self.here.get(&number) {
             return Place::Local(Arc::clone(partition) as Arc<dyn Partition>);
@@ -197,6 +208,13 @@ impl Backend for FakeNode {
     }
     fn places(&self) -> Vec<(u32, Place)> {
         (0..PARTITIONS).map(|number| (number, self.partition(number))).collect()
+    }
+    async fn query(&self, workflow_id: &WorkflowId, query: QueryWorkflow) -> Result<QueriedWorkflow, QueryError> {
+        if let Some(unanswered) = &self.unanswered {
+            unanswered.add_permits(1);
+            std::future::pending::<()>().await;
+        }
+        querying::answer(workflow_id, query)
     }
     async fn request(
         &self,
@@ -454,43 +472,4 @@ async fn a_long_poll_does_not_hold_up_the_end() {
     for poll in polls {
         assert_eq!(poll.await.unwrap(), "TW0613");
     }
-}
-
-#[tokio::test]
-async fn partitions_of_all_nodes_are_told_and_a_stopped_one_is_tried_again_wherever_it_is() {
-    let (a, b) = cluster(0).await;
-    b.node.stopped.lock().unwrap().insert(2);
-    let (status, list) = a.get("/api/v1/namespaces/default/partitions").await;
-    assert_eq!(status, StatusCode::OK);
-    assert_eq!(list["partitions"].as_array().unwrap().len(), PARTITIONS as usize);
-    assert_eq!(list["partitions"][0]["state"], "Unassigned");
-    let stopped = &list["partitions"][2];
-    assert_eq!((&stopped["state"], &stopped["problem"]["code"]), (&json!("Stopped"), &json!("TW0404")));
-    assert_eq!(stopped["commands_end"], 12);
-    let skip = async |to_offset: u64| {
-        let url = format!("{}/api/v1/namespaces/default/partitions/2/skip", a.url);
-        let body = json!({"from_offset": 17, "to_offset": to_offset, "reason": "retention was on"});
-        reqwest::Client::new().post(url).json(&body).send().await.unwrap()
-    };
-    assert_eq!(list["partitions"][2]["problem"]["lost_commands"], json!({"from_offset": 17, "to_offset": 90}));
-    let refused = skip(91).await;
-    assert_eq!(refused.status(), StatusCode::CONFLICT);
-    assert_eq!(refused.json::<Problem>().await.unwrap().code, "TW0616");
-    assert_eq!(skip(90).await.status(), StatusCode::ACCEPTED);
-    assert_eq!(skip(90).await.json::<Problem>().await.unwrap().code, "TW0615");
-    b.node.stopped.lock().unwrap().insert(2);
-    let retry = async |partition: u32| {
-        let url = format!("{}/api/v1/namespaces/default/partitions/{partition}/retry", a.url);
-        let request = reqwest::Client::new().post(url).header("content-type", "application/json").body("{}");
-        request.send().await.unwrap()
-    };
-    assert_eq!(retry(2).await.status(), StatusCode::ACCEPTED);
-    assert!(b.node.stopped.lock().unwrap().is_empty());
-    let refused = retry(2).await;
-    assert_eq!(refused.status(), StatusCode::CONFLICT);
-    assert_eq!(refused.json::<Problem>().await.unwrap().code, "TW0615");
-    assert_eq!(retry(99).await.status(), StatusCode::BAD_REQUEST);
-    *a.node.elsewhere.lock().unwrap() = BTreeMap::from([(2, "http://127.0.0.1:1".to_owned())]);
-    let (_, list) = a.get("/api/v1/namespaces/default/partitions").await;
-    assert_eq!(list["unreachable"], json!(["http://127.0.0.1:1"]));
 }

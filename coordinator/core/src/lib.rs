@@ -14,6 +14,7 @@ mod context;
 mod decide;
 mod effects;
 mod json_text;
+pub mod query;
 pub mod read;
 mod rows;
 mod state;

@@ -5,6 +5,7 @@
 //! id, until an answer or the deadline comes. An answer that nobody waits for is ignored.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -175,6 +176,36 @@ impl Caller {
         patience: Duration,
         build: impl FnOnce(ReplyTo) -> Command,
     ) -> Result<Answer, CallError> {
+        let call = async |reply_to: ReplyTo| {
+            let correlation_id = reply_to.correlation_id.clone();
+            let record = self.record(workflow_id, record_headers, build(reply_to), &correlation_id)?;
+            Err(CallError::from(self.send_again_and_again(record).await))
+        };
+        self.answered(workflow_id, patience, call).await
+    }
+
+    /// Sends, once, the record that `build` makes for the given address, and waits for its answer for at most `patience`.
+    /// Whoever drops the call is forgotten.
+    pub async fn ask(
+        &self,
+        workflow_id: &WorkflowId,
+        patience: Duration,
+        build: impl FnOnce(ReplyTo) -> Record,
+    ) -> Result<Answer, CallError> {
+        let ask = async |reply_to: ReplyTo| match self.inner.producer.send(build(reply_to)).await.await {
+            Ok(_) => std::future::pending().await,
+            Err(error) => Err(CallError::from(error)),
+        };
+        self.answered(workflow_id, patience, ask).await
+    }
+
+    /// Waits for the answer to what `send` sends; `send` ends only with an error.
+    async fn answered(
+        &self,
+        workflow_id: &WorkflowId,
+        patience: Duration,
+        send: impl AsyncFnOnce(ReplyTo) -> Result<Infallible, CallError>,
+    ) -> Result<Answer, CallError> {
         let deadline = Instant::now() + patience;
         let timeout = || CallError::Timeout { workflow_id: workflow_id.clone(), waited: patience };
         let turn = tokio::time::timeout_at(deadline, self.inner.turns.acquire()).await;
@@ -184,14 +215,13 @@ impl Caller {
             partition: i32::try_from(self.inner.partition).unwrap_or(i32::MAX),
             correlation_id: correlation_id.clone(),
         };
-        let record = self.record(workflow_id, record_headers, build(reply_to), &correlation_id)?;
         let (asker, mut answer) = oneshot::channel();
         self.inner.waiting.lock().insert(correlation_id.clone(), asker);
         let _place = Place { waiting: &self.inner.waiting, correlation_id: &correlation_id };
         tokio::select! {
             // The asker's other end is taken off the list only with an answer, or here.
             Ok(answer) = &mut answer => Ok(answer),
-            error = self.send_again_and_again(record) => Err(error.into()),
+            Err(error) = send(reply_to) => Err(error),
             () = tokio::time::sleep_until(deadline) => Err(timeout()),
         }
     }

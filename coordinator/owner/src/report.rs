@@ -86,7 +86,11 @@ impl Report {
                 }
                 RowFact::Answered(answered) => match &answered.answer {
                     Answer::Rejected(rejected) => &rejected.code,
-                    Answer::WorkflowStarted(_) | Answer::RequestAccepted(_) | Answer::TaskConfirmed(_) => continue,
+                    Answer::WorkflowStarted(_)
+                    | Answer::RequestAccepted(_)
+                    | Answer::TaskConfirmed(_)
+                    | Answer::QueryAnswered(_)
+                    | Answer::QueryFailed(_) => continue,
                 },
                 _ => continue,
             };

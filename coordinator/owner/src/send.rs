@@ -69,9 +69,8 @@ impl Identity {
     }
 
     fn history_url(&self, workflow_id: &WorkflowId, task: &TaskId) -> Option<String> {
-        let base = self.http_url.as_ref()?;
-        let path = api::workflow_path(&self.namespace, workflow_id);
-        Some(format!("{base}{path}/history?run_id={}", task.run_id))
+        let http_url = self.http_url.as_ref()?;
+        Some(api::history_url(http_url, &self.namespace, workflow_id, &task.run_id))
     }
 }
 

@@ -9,13 +9,15 @@ use tidewright_log::{
 };
 use tidewright_owner::AcceptedLoss;
 use tidewright_owner::presence::WorkerSeen;
+use tidewright_schemas::api::{QueriedWorkflow, QueryWorkflow};
 use tidewright_schemas::topics::{Topics, partition_of};
 use tidewright_schemas::{Answer, ClusterRecord, Command, NamespaceRecord, NodeRecord, TaskKind, WorkflowId, headers};
 use tokio::sync::watch;
 
 use crate::config::EngineConfig;
-use crate::error::{EngineError, RequestError};
+use crate::error::{EngineError, QueryError, ReadError, RequestError};
 use crate::node::{Namespace, Node};
+use crate::query::Queries;
 use crate::status::{PartitionState, PartitionStatus, SkipRefused};
 use crate::supervisor::Supervisor;
 use crate::view::PartitionView;
@@ -35,6 +37,7 @@ struct Inner {
     node: Arc<Node>,
     cluster: ClusterView,
     caller: Caller,
+    queries: Queries,
     stop: watch::Sender<bool>,
     joined: watch::Receiver<bool>,
     ended: watch::Receiver<Option<Result<(), EngineError>>>,
@@ -80,6 +83,7 @@ impl Engine {
         membership.session_timeout = config.session_timeout;
         let group = GroupConsumer::join(&config.kafka, &membership)?;
         let node = Arc::new(Node::new(config, topics, admin, producer, namespace)?);
+        let queries = Queries::new(Arc::clone(&node), caller.clone());
         let (stop, stopped) = watch::channel(false);
         let (joined, has_joined) = watch::channel(false);
         let (end, ended) = watch::channel(None);
@@ -89,7 +93,7 @@ impl Engine {
             // Nobody listens any more once the last handle is dropped.
             let _ = end.send(Some(result));
         });
-        Ok(Self { inner: Arc::new(Inner { node, cluster, caller, stop, joined: has_joined, ended }) })
+        Ok(Self { inner: Arc::new(Inner { node, cluster, caller, queries, stop, joined: has_joined, ended }) })
     }
 
     /// Finishes what has begun, writes the stores to disk, and leaves the group.
@@ -231,6 +235,15 @@ impl Engine {
             CallError::Timeout { .. } => RequestError::Timeout,
             error => RequestError::Unavailable(error.to_string()),
         })
+    }
+
+    /// Asks a workflow of a partition that is here, and waits for the answer of a worker for as long as the query says. To
+    /// drop it is to ask no more.
+    pub async fn query(&self, workflow_id: &WorkflowId, query: QueryWorkflow) -> Result<QueriedWorkflow, QueryError> {
+        match self.route(workflow_id) {
+            Route::Local(view) => self.inner.queries.ask(&view, workflow_id, query).await,
+            Route::Remote { .. } | Route::Unavailable { .. } => Err(ReadError::NotOwned.into()),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod node;
 mod outbox;
 mod partition;
 mod presence;
+mod query;
 mod shutdown;
 mod spans;
 mod status;
@@ -26,7 +27,8 @@ mod waiting;
 
 pub use config::EngineConfig;
 pub use engine::{Engine, Route};
-pub use error::{EngineError, ReadError, RequestError};
+pub use error::{EngineError, QueryError, ReadError, RequestError};
+pub use query::query_timeout;
 pub use status::{PartitionState, PartitionStatus, SkipRefused};
 pub use tidewright_core::read::PendingPage;
 pub use tidewright_owner::AcceptedLoss;

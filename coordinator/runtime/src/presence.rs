@@ -1,6 +1,6 @@
 //! Who is alive: this node's own beacons, and what it reads of everybody's (R28).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -33,12 +33,14 @@ pub(crate) struct PresenceBoard {
     presence: Mutex<Presence>,
     gone: watch::Sender<Gone>,
     silence: Duration,
+    /// The partitions that have been read to the end that they had, and how many there are.
+    current: Mutex<(BTreeSet<u32>, u32)>,
 }
 
 impl PresenceBoard {
     pub(crate) fn new(silence: Duration) -> Self {
         let presence = Mutex::new(nobody(silence));
-        Self { presence, gone: watch::Sender::default(), silence }
+        Self { presence, gone: watch::Sender::default(), silence, current: Mutex::default() }
     }
 
     fn presence(&self) -> MutexGuard<'_, Presence> {
@@ -51,6 +53,16 @@ impl PresenceBoard {
 
     pub(crate) fn serves(&self, kind: TaskKind, task_queue: &str) -> bool {
         self.presence().serves(kind, task_queue)
+    }
+
+    /// Whether who is not known is not there: all that was said before this node began to listen has been read.
+    pub(crate) fn is_current(&self) -> bool {
+        let current = self.current();
+        current.1 > 0 && current.0.len() == current.1 as usize
+    }
+
+    fn current(&self) -> MutexGuard<'_, (BTreeSet<u32>, u32)> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn look(&self, node: &Node) {
@@ -102,6 +114,7 @@ pub(crate) async fn run(node: Arc<Node>, mut shutdown: watch::Receiver<bool>) {
 /// Writes and reads as long as the topic has this many partitions.
 async fn serve(node: &Arc<Node>, count: u32, started: Instant) {
     *node.presence.presence() = nobody(node.presence.silence);
+    *node.presence.current() = (BTreeSet::new(), count);
     tokio::select! {
         () = write(node, count) => {}
         () = read_all(node, count) => {}
@@ -178,6 +191,10 @@ async fn follow(node: &Node, log: &mut PartitionReader, partition: u32) -> ReadE
             Ok(batch) => {
                 let mut presence = node.presence.presence();
                 batch.records.into_iter().for_each(|record| presence.take(partition, &log_record(record)));
+                drop(presence);
+                if log.position() >= log.end_at_open() {
+                    node.presence.current().0.insert(partition);
+                }
             }
             Err(error) => return error,
         }

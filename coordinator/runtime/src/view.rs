@@ -57,7 +57,7 @@ impl PartitionView {
         self.partition
     }
 
-    fn read<T>(
+    pub(crate) fn read<T>(
         &self,
         read: impl FnOnce(&PartitionSnapshot<'_>) -> Result<T, tidewright_core::RowsError>,
     ) -> Result<T, ReadError> {
@@ -100,6 +100,17 @@ impl PartitionView {
         }
     }
 
+    /// Reads, again whenever the workflow changes, until it is enough or the time is up.
+    pub(crate) async fn read_until_changed<T>(
+        &self,
+        id: &WorkflowId,
+        wait: Duration,
+        look: impl Fn(&PartitionSnapshot<'_>) -> Result<T, tidewright_core::RowsError>,
+        is_enough: impl Fn(&T) -> bool,
+    ) -> Result<T, ReadError> {
+        self.read_until(|owned| &owned.changes, id, wait, look, is_enough).await
+    }
+
     /// A run as it stands, with one page of what it waits for: the run that is named, or the workflow's latest.
     pub fn describe(
         &self,
@@ -137,7 +148,7 @@ impl PartitionView {
         let is_enough = |page: &Option<HistoryPage>| {
             page.as_ref().is_none_or(|page| page.status != WorkflowStatus::Running || !page.events.is_empty())
         };
-        self.read_until(|owned| &owned.changes, id, wait, look, is_enough).await
+        self.read_until_changed(id, wait, look, is_enough).await
     }
 
     /// How a run ended; waits for its end, and for its beginning, for a while.

@@ -14,6 +14,7 @@ mod decisions;
 mod ending;
 mod fitting;
 mod forwarding;
+mod querying;
 mod random;
 mod reading;
 mod signals;

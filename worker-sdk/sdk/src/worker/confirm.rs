@@ -57,9 +57,7 @@ impl Confirmations {
                 tracing::warn!(%workflow_id, code, "a task is dropped: {}", rejected.message);
                 Ok(TaskVerdict::Drop)
             }
-            Answer::WorkflowStarted(_) | Answer::RequestAccepted(_) => {
-                Err("the answer is one to another question".to_owned())
-            }
+            other => Err(format!("the answer {} is one to another question", other.type_name())),
         }
     }
 }

@@ -47,6 +47,7 @@ fn answer(answer: &Answer) -> String {
         Answer::WorkflowStarted(_) | Answer::RequestAccepted(_) => answer.type_name().to_owned(),
         Answer::TaskConfirmed(confirmed) => format!("{:?}", confirmed.verdict),
         Answer::Rejected(rejected) => format!("Rejected {}", rejected.code),
+        Answer::QueryAnswered(_) | Answer::QueryFailed(_) => panic!("a worker's answer is no fact of history"),
     }
 }
 
