@@ -26,7 +26,7 @@ impl Shop {
 #[workflow]
 async fn checkout(ctx: &WorkflowContext, cents: u64) -> WorkflowResult<String> {
     let receipt = ctx.activity(Shop::charge, cents).await?;
-    ctx.sleep(2.secs()).await; // thirty days are no different: nothing waits but a row and a timer
+    ctx.sleep(2.secs()).await?; // thirty days are no different: nothing waits but a row and a timer
     ctx.activity(Shop::ask_for_review, &receipt).detach();
     Ok(receipt)
 }

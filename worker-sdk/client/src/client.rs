@@ -54,7 +54,7 @@ impl Client {
     }
 
     /// Starts a workflow: `client.start(order_workflow, &order).id("order-1").task_queue("orders").await?`.
-    pub fn start<W: WorkflowType>(&self, workflow: W, input: impl Borrow<W::Input>) -> StartCall<W::Output> {
+    pub fn start<W: WorkflowType>(&self, workflow: W, input: impl Borrow<W::Input>) -> StartCall<W::Output, W::State> {
         StartCall::new(self.clone(), workflow.workflow_type(), Payload::new(input.borrow()))
     }
 
@@ -68,8 +68,8 @@ impl Client {
         &self,
         _workflow: W,
         workflow_id: impl Into<String>,
-    ) -> Result<WorkflowHandle<W::Output>, WorkflowIdError> {
-        self.workflow_named(workflow_id)
+    ) -> Result<WorkflowHandle<W::Output, W::State>, WorkflowIdError> {
+        Ok(self.handle(WorkflowId::new(workflow_id)?, None))
     }
 
     /// The latest run of a workflow of another service, in any language.
@@ -108,8 +108,8 @@ impl Client {
         HistoryPages::new(self.inner.http.clone())
     }
 
-    pub(crate) fn handle<O>(&self, workflow_id: WorkflowId, run_id: Option<RunId>) -> WorkflowHandle<O> {
-        WorkflowHandle { client: self.clone(), workflow_id, run_id, output: PhantomData }
+    pub(crate) fn handle<O, S>(&self, workflow_id: WorkflowId, run_id: Option<RunId>) -> WorkflowHandle<O, S> {
+        WorkflowHandle { client: self.clone(), workflow_id, run_id, types: PhantomData }
     }
 
     pub(crate) fn http(&self) -> &reqwest::Client {

@@ -1,5 +1,6 @@
 //! Requests to a workflow that was started: signals, cancellation, termination.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
@@ -20,16 +21,18 @@ use crate::handle::WorkflowHandle;
 /// # use tidewright_client::SignalDef;
 /// const APPROVE: SignalDef<bool> = SignalDef::new("approve");
 /// ```
-pub struct SignalDef<T> {
+///
+/// `S` is the workflow whose state handles it; `()` is any workflow that takes its signals itself.
+pub struct SignalDef<T, S = ()> {
     name: &'static str,
-    input: PhantomData<fn(T)>,
+    types: PhantomData<fn(T, S)>,
 }
 
-impl<T> SignalDef<T> {
+impl<T, S> SignalDef<T, S> {
     /// Names a signal.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
-        Self { name, input: PhantomData }
+        Self { name, types: PhantomData }
     }
 
     /// Its name on the wire.
@@ -39,30 +42,64 @@ impl<T> SignalDef<T> {
     }
 }
 
-impl<T> Clone for SignalDef<T> {
+impl<T, S> Clone for SignalDef<T, S> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T> Copy for SignalDef<T> {}
+impl<T, S> Copy for SignalDef<T, S> {}
 
-impl<T> std::fmt::Debug for SignalDef<T> {
+impl<T, S> std::fmt::Debug for SignalDef<T, S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("SignalDef").field(&self.name).finish()
     }
 }
 
+/// A workflow's query: its name, what it is given and what it answers. `S` is the workflow whose state answers it.
+pub struct QueryDef<I, R, S = ()> {
+    name: &'static str,
+    types: PhantomData<fn(I, S) -> R>,
+}
+
+impl<I, R, S> QueryDef<I, R, S> {
+    /// Names a query.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self { name, types: PhantomData }
+    }
+
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
+impl<I, R, S> Clone for QueryDef<I, R, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<I, R, S> Copy for QueryDef<I, R, S> {}
+
+impl<I, R, S> std::fmt::Debug for QueryDef<I, R, S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("QueryDef").field(&self.name).finish()
+    }
+}
+
 /// A signal on its way: await it. It is part of the workflow's history when this resolves.
 #[must_use = "a signal is not sent unless awaited"]
-pub struct SignalCall<O> {
-    handle: WorkflowHandle<O>,
+pub struct SignalCall<O, S = ()> {
+    handle: WorkflowHandle<O, S>,
     name: String,
     input: Result<Payload, PayloadError>,
     request_id: Option<String>,
 }
 
-impl<O> SignalCall<O> {
+impl<O, S> SignalCall<O, S> {
     /// Makes repeated signals one, also from several processes. A random one by default.
     pub fn request_id(mut self, request_id: impl Into<String>) -> Self {
         self.request_id = Some(request_id.into());
@@ -83,7 +120,7 @@ impl<O> SignalCall<O> {
     }
 }
 
-impl<O: 'static> IntoFuture for SignalCall<O> {
+impl<O: 'static, S: 'static> IntoFuture for SignalCall<O, S> {
     type Output = Result<RunId, RequestError>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
@@ -92,14 +129,15 @@ impl<O: 'static> IntoFuture for SignalCall<O> {
     }
 }
 
-impl<O> WorkflowHandle<O> {
-    /// Tells the workflow something: `run.signal(APPROVE, &true).await?`. Gives the run that hears it.
-    pub fn signal<T: Serialize>(&self, signal: SignalDef<T>, input: &T) -> SignalCall<O> {
-        self.signal_named(signal.name(), input)
+impl<O, S> WorkflowHandle<O, S> {
+    /// Tells the workflow something: `run.signal(APPROVE, &true).await?`. Gives the run that hears it. A signal that
+    /// another workflow handles does not compile.
+    pub fn signal<T: Serialize>(&self, signal: SignalDef<T, S>, input: impl Borrow<T>) -> SignalCall<O, S> {
+        self.signal_named(signal.name(), input.borrow())
     }
 
     /// Tells the workflow something by the signal's name.
-    pub fn signal_named(&self, name: impl Into<String>, input: &impl Serialize) -> SignalCall<O> {
+    pub fn signal_named(&self, name: impl Into<String>, input: &impl Serialize) -> SignalCall<O, S> {
         SignalCall { handle: self.clone(), name: name.into(), input: Payload::new(input), request_id: None }
     }
 

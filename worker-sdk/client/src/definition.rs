@@ -12,6 +12,8 @@ pub trait WorkflowType {
     type Input: Serialize;
     /// What it gives.
     type Output: DeserializeOwned;
+    /// Its state, which signals and queries are handled by; `()` if it has none.
+    type State;
 
     /// The name under which workers register it.
     fn workflow_type(&self) -> &str;
@@ -40,6 +42,7 @@ impl<I, O> WorkflowNamed<I, O> {
 impl<I: Serialize, O: DeserializeOwned> WorkflowType for WorkflowNamed<I, O> {
     type Input = I;
     type Output = O;
+    type State = ();
 
     fn workflow_type(&self) -> &str {
         &self.name

@@ -15,16 +15,16 @@ const EVENT_WAIT: Duration = Duration::from_secs(30);
 /// A run's history, from its beginning to its end, as it grows: see [`WorkflowHandle::follow`].
 #[derive(Debug)]
 #[must_use = "nothing is read unless the next event is asked for"]
-pub struct HistoryFollower<O = Payload> {
-    handle: WorkflowHandle<O>,
+pub struct HistoryFollower<O = Payload, S = ()> {
+    handle: WorkflowHandle<O, S>,
     next_event_id: EventId,
     ready: VecDeque<HistoryEvent>,
     /// Whether what is ready is all that there will ever be.
     is_whole: bool,
 }
 
-impl<O> HistoryFollower<O> {
-    pub(crate) fn new(handle: WorkflowHandle<O>) -> Self {
+impl<O, S> HistoryFollower<O, S> {
+    pub(crate) fn new(handle: WorkflowHandle<O, S>) -> Self {
         Self { handle, next_event_id: 1, ready: VecDeque::new(), is_whole: false }
     }
 

@@ -1,5 +1,6 @@
 //! A workflow that was started.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
@@ -15,16 +16,15 @@ use crate::http::Read;
 /// How long a node is asked to wait for a result before it says that there is none yet.
 const RESULT_WAIT: Duration = Duration::from_secs(30);
 
-/// A workflow, or one run of it; it knows what the workflow gives.
-#[derive(Debug)]
-pub struct WorkflowHandle<O = Payload> {
+/// A workflow, or one run of it; it knows what the workflow gives, and whose signals and queries it takes.
+pub struct WorkflowHandle<O = Payload, S = ()> {
     pub(crate) client: Client,
     pub(crate) workflow_id: WorkflowId,
     pub(crate) run_id: Option<RunId>,
-    pub(crate) output: PhantomData<fn() -> O>,
+    pub(crate) types: PhantomData<fn(S) -> O>,
 }
 
-impl<O> WorkflowHandle<O> {
+impl<O, S> WorkflowHandle<O, S> {
     /// The workflow's id.
     #[must_use]
     pub fn workflow_id(&self) -> &str {
@@ -57,7 +57,7 @@ impl<O> WorkflowHandle<O> {
     }
 
     /// The run's history from its beginning, event by event, until the run has ended.
-    pub fn follow(&self) -> HistoryFollower<O> {
+    pub fn follow(&self) -> HistoryFollower<O, S> {
         HistoryFollower::new(self.clone())
     }
 
@@ -87,7 +87,7 @@ impl<O> WorkflowHandle<O> {
     }
 }
 
-impl<O: DeserializeOwned> WorkflowHandle<O> {
+impl<O: DeserializeOwned, S> WorkflowHandle<O, S> {
     /// Waits for the run's result, however long it takes. To give up earlier, drop it or put a timeout around it.
     pub async fn result(&self) -> Result<O, ResultError> {
         let outcome = self.outcome().await?;
@@ -102,9 +102,16 @@ impl<O: DeserializeOwned> WorkflowHandle<O> {
     }
 }
 
-impl<O> Clone for WorkflowHandle<O> {
+impl<O, S> fmt::Debug for WorkflowHandle<O, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut handle = f.debug_struct("WorkflowHandle");
+        handle.field("workflow_id", &self.workflow_id).field("run_id", &self.run_id).finish_non_exhaustive()
+    }
+}
+
+impl<O, S> Clone for WorkflowHandle<O, S> {
     fn clone(&self) -> Self {
         let (workflow_id, run_id) = (self.workflow_id.clone(), self.run_id.clone());
-        Self { client: self.client.clone(), workflow_id, run_id, output: PhantomData }
+        Self { client: self.client.clone(), workflow_id, run_id, types: PhantomData }
     }
 }

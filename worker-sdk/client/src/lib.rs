@@ -19,7 +19,7 @@ mod start;
 
 pub use client::Client;
 pub use config::{ClientConfig, ConfigError};
-pub use control::{SignalCall, SignalDef};
+pub use control::{QueryDef, SignalCall, SignalDef};
 pub use definition::{WorkflowNamed, WorkflowType};
 pub use error::{ReadError, RequestError, ResultError, StartError, WorkflowFailed};
 pub use follow::HistoryFollower;

@@ -1,5 +1,6 @@
 //! The start of a workflow.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
@@ -20,7 +21,7 @@ use crate::handle::WorkflowHandle;
 
 /// A start on its way: await it.
 #[must_use = "a start does nothing unless awaited"]
-pub struct StartCall<O> {
+pub struct StartCall<O, S = ()> {
     client: Client,
     workflow_type: String,
     workflow_id: Option<String>,
@@ -30,7 +31,7 @@ pub struct StartCall<O> {
     options: Options,
     signal: Option<(String, Result<Payload, PayloadError>)>,
     traceparent: Option<String>,
-    output: PhantomData<fn() -> O>,
+    types: PhantomData<fn(S) -> O>,
 }
 
 /// What a start may say beyond what every start needs.
@@ -48,7 +49,7 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-impl<O> StartCall<O> {
+impl<O, S> StartCall<O, S> {
     pub(crate) fn new(client: Client, workflow_type: &str, input: Result<Payload, PayloadError>) -> Self {
         let task_queue = client.config().task_queue.clone();
         Self {
@@ -61,7 +62,7 @@ impl<O> StartCall<O> {
             options: Options::default(),
             signal: None,
             traceparent: None,
-            output: PhantomData,
+            types: PhantomData,
         }
     }
 
@@ -122,8 +123,8 @@ impl<O> StartCall<O> {
     }
 
     /// Signals the workflow, too: the open run if there is one, else the one that is started. One request, atomically.
-    pub fn with_signal<T: Serialize>(mut self, signal: SignalDef<T>, input: &T) -> Self {
-        self.signal = Some((signal.name().to_owned(), Payload::new(input)));
+    pub fn with_signal<T: Serialize>(mut self, signal: SignalDef<T, S>, input: impl Borrow<T>) -> Self {
+        self.signal = Some((signal.name().to_owned(), Payload::new(input.borrow())));
         self
     }
 
@@ -133,7 +134,7 @@ impl<O> StartCall<O> {
         self
     }
 
-    async fn send(self) -> Result<WorkflowHandle<O>, StartError> {
+    async fn send(self) -> Result<WorkflowHandle<O, S>, StartError> {
         let workflow_id = WorkflowId::new(self.workflow_id.unwrap_or_else(|| Uuid::new_v4().to_string()))?;
         let task_queue = self.task_queue.ok_or(StartError::NoTaskQueue)?;
         let start = StartWorkflow {
@@ -170,8 +171,8 @@ impl<O> StartCall<O> {
     }
 }
 
-impl<O: 'static> IntoFuture for StartCall<O> {
-    type Output = Result<WorkflowHandle<O>, StartError>;
+impl<O: 'static, S: 'static> IntoFuture for StartCall<O, S> {
+    type Output = Result<WorkflowHandle<O, S>, StartError>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {

@@ -10,17 +10,38 @@ use syn::parse_macro_input;
 mod activities;
 mod duration;
 mod name;
+mod stateful;
 mod workflow;
 
-/// Turns `async fn name(ctx: &WorkflowContext, input: In) -> Result<Out, E>` into a workflow definition.
+/// Turns a function, or the methods of a struct, into a workflow definition.
 ///
-/// The function becomes a constant `name: WorkflowDef<In, Out>`. The workflow's type is the function's name in camel
-/// case (`order_workflow` becomes `OrderWorkflow`), or what `#[workflow(name = "…")]` says.
+/// `async fn name(ctx: &WorkflowContext, input: In) -> Result<Out, E>` becomes a constant `name: WorkflowDef<In, Out>`. The
+/// workflow's type is the function's name in camel case (`order_workflow` becomes `OrderWorkflow`), or what
+/// `#[workflow(name = "…")]` says.
+///
+/// An `impl` block is a workflow with state, named as the struct. Its methods may be marked:
+///
+/// - `#[run]`, exactly one: `async fn run(ctx: &WorkflowContext<Self>, input: In) -> Result<Out, E>`, which becomes an
+///   associated constant `run: WorkflowDef<In, Out, Self>`;
+/// - `#[init]`, at most one: `fn init(input: &In) -> Self` makes the state; without it the state is `Self::default()`;
+/// - `#[signal]`: `fn name(&mut self, input: T)` becomes an associated constant `name: SignalDef<T, Self>`;
+/// - `#[query]`: `fn name(&self, input: T) -> R` becomes an associated constant `name: QueryDef<T, R, Self>`; a query that
+///   may refuse returns a type whose name ends in `Result`.
+///
+/// Inputs may be left out. `#[signal(name = "…")]` and `#[query(name = "…")]` give other names than the method's. Methods
+/// that are marked as signals and queries can still be called as methods, within the module. Other items stay as they are.
 #[proc_macro_attribute]
 pub fn workflow(attribute: TokenStream, item: TokenStream) -> TokenStream {
     let options = parse_macro_input!(attribute as workflow::Options);
-    let function = parse_macro_input!(item as syn::ItemFn);
-    workflow::expand(&options, function).unwrap_or_else(syn::Error::into_compile_error).into()
+    let expanded = match parse_macro_input!(item as syn::Item) {
+        syn::Item::Fn(function) => workflow::expand(&options, function),
+        syn::Item::Impl(block) => stateful::expand(&options, block),
+        other => Err(syn::Error::new_spanned(
+            other,
+            "a workflow is an `async fn`, or an `impl` block with methods marked with #[run], #[signal] and #[query]",
+        )),
+    };
+    expanded.unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
 /// Turns the `#[activity]` methods of an `impl` block into activity definitions.

@@ -3,14 +3,14 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::parse::{Parse, ParseStream};
-use syn::{FnArg, ItemFn, LitStr, ReturnType, Token};
+use syn::{FnArg, ItemFn, LitStr, ReturnType, Signature, Token, Type};
 
 use crate::name::camel_case;
 
 /// What stands in `#[workflow(…)]`.
 #[derive(Default)]
 pub(crate) struct Options {
-    name: Option<String>,
+    pub(crate) name: Option<String>,
 }
 
 impl Parse for Options {
@@ -32,15 +32,9 @@ impl Parse for Options {
 }
 
 pub(crate) fn expand(options: &Options, mut function: ItemFn) -> syn::Result<TokenStream> {
-    let input = check(&function)?;
+    let input = check(&function.sig)?;
     let workflow_type = options.name.clone().unwrap_or_else(|| camel_case(&function.sig.ident.to_string()));
-    let output = match &function.sig.output {
-        ReturnType::Type(_, output) => (**output).clone(),
-        ReturnType::Default => {
-            let problem = "a workflow returns a result, for instance `WorkflowResult<()>`";
-            return Err(syn::Error::new_spanned(&function.sig, problem));
-        }
-    };
+    let output = output_of(&function.sig)?;
     let ident = function.sig.ident.clone();
     let visibility = std::mem::replace(&mut function.vis, syn::Visibility::Inherited);
     let (attributes, rest) = std::mem::take(&mut function.attrs)
@@ -69,9 +63,19 @@ pub(crate) fn expand(options: &Options, mut function: ItemFn) -> syn::Result<Tok
     })
 }
 
-/// Checks the function's form; returns the type of its input, if it takes one.
-fn check(function: &ItemFn) -> syn::Result<Option<syn::Type>> {
-    let signature = &function.sig;
+/// What the workflow's code returns.
+pub(crate) fn output_of(signature: &Signature) -> syn::Result<Type> {
+    match &signature.output {
+        ReturnType::Type(_, output) => Ok((**output).clone()),
+        ReturnType::Default => {
+            let problem = "a workflow returns a result, for instance `WorkflowResult<()>`";
+            Err(syn::Error::new_spanned(signature, problem))
+        }
+    }
+}
+
+/// Checks the form of a workflow's code; returns the type of its input, if it takes one.
+pub(crate) fn check(signature: &Signature) -> syn::Result<Option<Type>> {
     let problem = if signature.asyncness.is_none() {
         "a workflow is an `async fn`"
     } else if !signature.generics.params.is_empty() {
@@ -82,8 +86,8 @@ fn check(function: &ItemFn) -> syn::Result<Option<syn::Type>> {
             FnArg::Receiver(_) => None,
         };
         match signature.inputs.iter().map(typed).collect::<Option<Vec<_>>>().as_deref() {
-            Some([syn::Type::Reference(_)]) => return Ok(None),
-            Some([syn::Type::Reference(_), input]) => return Ok(Some(input.clone())),
+            Some([Type::Reference(_)]) => return Ok(None),
+            Some([Type::Reference(_), input]) => return Ok(Some(input.clone())),
             _ => "a workflow takes `ctx: &WorkflowContext` and at most one input; put several values into a struct",
         }
     };

@@ -4,12 +4,14 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use futures_core::FusedFuture;
 use tidewright_schemas::{Failure, Payload, RetryPolicy, RunId, WorkflowId};
 
-use crate::outside::{PendingCancel, PendingSignal};
+use crate::handlers::Note;
+use crate::outside::{PendingCancel, PendingSignal, Waiting};
+use crate::pending::{LastAwait, OperationKind, Origin, PendingOperation};
 use crate::state::State;
 use crate::wake::RunWaker;
 
@@ -56,6 +58,7 @@ pub(crate) struct Shared {
     pub(crate) info: RunInfo,
     pub(crate) state: Mutex<State>,
     pub(crate) wake: Arc<RunWaker>,
+    pub(crate) last_await: LastAwait,
 }
 
 impl Shared {
@@ -82,28 +85,30 @@ impl RunContext {
         self.shared.state().now_ms
     }
 
-    /// Asks for an activity, now, and waits for its outcome.
+    /// Asks for an activity, now, and waits for its outcome. `at` is the place in the code that asks.
     #[must_use = "an activity that nobody waits for is asked for with `detach_activity`"]
-    pub fn schedule_activity(&self, request: ActivityRequest) -> PendingActivity {
-        let sequence = self.asked().schedule_activity(request, false);
+    pub fn schedule_activity(&self, request: ActivityRequest, at: Origin) -> PendingActivity {
+        let about = self.about(OperationKind::Activity, &request.activity_type, at);
+        let sequence = self.asked().schedule_activity(request, Some(about));
         PendingActivity { waiting: Some((Arc::clone(&self.shared), sequence)) }
     }
 
     /// Asks for an activity, now, whose outcome nobody waits for; it outlives its run.
     pub fn detach_activity(&self, request: ActivityRequest) {
-        self.asked().schedule_activity(request, true);
+        self.asked().schedule_activity(request, None);
     }
 
     /// Starts a timer, now. It is cancelled when what is returned is dropped.
     #[must_use = "a timer that is dropped is cancelled"]
-    pub fn start_timer(&self, start_to_fire_timeout_ms: u64) -> PendingTimer {
-        let sequence = self.asked().start_timer(start_to_fire_timeout_ms);
+    pub fn start_timer(&self, start_to_fire_timeout_ms: u64, at: Origin) -> PendingTimer {
+        let about = self.about(OperationKind::Timer, &format!("{start_to_fire_timeout_ms}ms"), at);
+        let sequence = self.asked().start_timer(start_to_fire_timeout_ms, about);
         PendingTimer { waiting: Some((Arc::clone(&self.shared), sequence)) }
     }
 
     /// Waits for a signal; those of one name are taken in the order in which they came.
-    pub fn receive_signal(&self, name: impl Into<String>) -> PendingSignal {
-        PendingSignal::new(Arc::clone(&self.shared), name.into())
+    pub fn receive_signal(&self, name: &str, at: Origin) -> PendingSignal {
+        PendingSignal::new(Arc::clone(&self.shared), self.about(OperationKind::Signal, name, at))
     }
 
     /// Takes a signal that has come already.
@@ -119,13 +124,35 @@ impl RunContext {
     }
 
     /// Waits until somebody asks the run to end.
-    pub fn cancel_requested(&self) -> PendingCancel {
-        PendingCancel::new(Arc::clone(&self.shared))
+    pub fn cancel_requested(&self, at: Origin) -> PendingCancel {
+        PendingCancel::new(Arc::clone(&self.shared), self.about(OperationKind::Cancellation, "", at))
+    }
+
+    /// A place among those that wait for what comes from outside.
+    #[must_use]
+    pub fn waiting(&self, kind: OperationKind, name: &str, at: Origin) -> Waiting {
+        Waiting::new(Arc::clone(&self.shared), self.about(kind, name, at))
+    }
+
+    /// Wakes everything that the run waits for, so that it looks again: what it waits for has changed otherwise than by
+    /// an event.
+    pub fn wake_waiting(&self) {
+        let wakers = self.asked().wake_all();
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Leaves a note for whoever advances the run. It is dropped while history is replayed, so it is heard once.
+    pub fn note(&self, note: Note) {
+        self.asked().notes.push(note);
     }
 
     /// Fills `bytes` with randomness that is the same on every replay. Not for secrets: it derives from the run's id.
     pub fn fill_random(&self, bytes: &mut [u8]) {
         self.asked().fill_random(bytes);
+    }
+
+    fn about(&self, kind: OperationKind, name: &str, at: Origin) -> PendingOperation {
+        PendingOperation { kind, name: name.to_owned(), since_ms: self.now_ms(), at }
     }
 
     fn asked(&self) -> MutexGuard<'_, State> {
@@ -153,7 +180,7 @@ impl Future for PendingActivity {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Some((shared, sequence)) = &self.waiting else { return Poll::Pending };
-        let poll = shared.state().poll_activity(*sequence, cx);
+        let poll = shared.state().poll_activity(*sequence, cx, &shared.last_await);
         if poll.is_ready() {
             self.waiting = None;
         }
@@ -188,7 +215,7 @@ impl Future for PendingTimer {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Some((shared, sequence)) = &self.waiting else { return Poll::Pending };
-        let poll = shared.state().poll_timer(*sequence, cx);
+        let poll = shared.state().poll_timer(*sequence, cx, &shared.last_await);
         if poll.is_ready() {
             self.waiting = None;
         }

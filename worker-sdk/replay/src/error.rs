@@ -2,7 +2,7 @@
 
 use tidewright_schemas::EventId;
 
-use crate::Panic;
+use crate::{Panic, Place};
 
 /// Why a run could not be advanced.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,21 +27,34 @@ pub enum ReplayError {
     Panicked(Panic),
     /// The workflow waits for nothing that could ever wake it.
     #[error(
-        "the workflow waits, but neither for an activity nor for a timer of its own: it awaits something that only \
-         this process knows (a socket, a channel, a sleep of the async runtime); do such work in an activity"
+        "the workflow waits, but for nothing of its own: it awaits something that only this process knows (a socket, a \
+         channel, a sleep of the async runtime); do such work in an activity, and sleep with `ctx.sleep`. Its last await \
+         of its own: {last_await}"
     )]
-    Stuck,
+    Stuck {
+        /// Where the code last awaited something of the workflow's.
+        last_await: Place,
+    },
     /// Something outside the workflow woke it or called its context.
     #[error(
         "the workflow was woken, or its context used, from outside its own code: it awaits or spawns something that \
-         only this process knows (a socket, a thread, a sleep of the async runtime); do such work in an activity"
+         only this process knows (a socket, a thread, a sleep of the async runtime); do such work in an activity, and \
+         sleep with `ctx.sleep`. Its last await of its own: {last_await}"
     )]
-    WokenFromOutside,
+    WokenFromOutside {
+        /// Where the code last awaited something of the workflow's.
+        last_await: Place,
+    },
     /// The workflow wakes itself without end.
-    #[error("the workflow was polled {polls} times in one workflow task and wakes itself every time: it spins")]
+    #[error(
+        "the workflow was polled {polls} times in one workflow task and wakes itself every time: it spins. Its last await \
+         of its own: {last_await}"
+    )]
     Spins {
         /// How often it was polled.
         polls: u32,
+        /// Where the code last awaited something of the workflow's.
+        last_await: Place,
     },
     /// The events are not a history.
     #[error("the history cannot be replayed: {0}")]

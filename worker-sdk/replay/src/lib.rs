@@ -13,8 +13,11 @@
 mod context;
 mod error;
 mod expected;
+mod handlers;
+mod inspect;
 mod outside;
 mod panics;
+mod pending;
 mod run;
 mod state;
 mod told;
@@ -22,6 +25,8 @@ mod wake;
 
 pub use context::{ActivityRequest, PendingActivity, PendingTimer, RunContext, RunInfo};
 pub use error::ReplayError;
-pub use outside::{PendingCancel, PendingSignal};
+pub use handlers::{Handled, Handlers, Note, QueryProblem};
+pub use outside::{PendingCancel, PendingSignal, Waiting};
 pub use panics::{Panic, catch};
-pub use run::{Run, WorkflowFuture, WorkflowStart};
+pub use pending::{LastAwait, OperationKind, Origin, PendingOperation, Place};
+pub use run::{Begun, Run, WorkflowFuture, WorkflowStart};

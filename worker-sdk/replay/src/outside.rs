@@ -9,6 +9,7 @@ use futures_core::FusedFuture;
 use tidewright_schemas::Payload;
 
 use crate::context::Shared;
+use crate::pending::PendingOperation;
 
 /// The next signal of a name that nobody else takes.
 #[must_use = "futures do nothing unless polled"]
@@ -23,19 +24,25 @@ pub struct PendingCancel {
     waiting: Option<Waiting>,
 }
 
-/// A place among those that wait; given up when dropped.
-struct Waiting {
+/// A place among those that wait for what comes from outside; given up when dropped. Whoever waits is woken whenever
+/// a signal or the request to cancel comes, or [`RunContext::wake_waiting`](crate::RunContext::wake_waiting) is called,
+/// looks, and waits again.
+pub struct Waiting {
     shared: Arc<Shared>,
+    about: Arc<PendingOperation>,
     ticket: Option<u64>,
 }
 
 impl Waiting {
-    fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, ticket: None }
+    pub(crate) fn new(shared: Arc<Shared>, about: PendingOperation) -> Self {
+        Self { shared, about: Arc::new(about), ticket: None }
     }
 
-    fn wait(&mut self, cx: &Context<'_>) {
-        self.ticket = Some(self.shared.state().told.wait(self.ticket, cx.waker().clone()));
+    /// Asks to be woken.
+    pub fn wait(&mut self, cx: &Context<'_>) {
+        self.shared.last_await.note(self.about.at);
+        let about = Arc::clone(&self.about);
+        self.ticket = Some(self.shared.state().told.wait(self.ticket, cx.waker().clone(), about));
     }
 }
 
@@ -48,8 +55,8 @@ impl Drop for Waiting {
 }
 
 impl PendingSignal {
-    pub(crate) fn new(shared: Arc<Shared>, name: String) -> Self {
-        Self { name, waiting: Some(Waiting::new(shared)) }
+    pub(crate) fn new(shared: Arc<Shared>, about: PendingOperation) -> Self {
+        Self { name: about.name.clone(), waiting: Some(Waiting::new(shared, about)) }
     }
 }
 
@@ -80,8 +87,8 @@ impl FusedFuture for PendingSignal {
 }
 
 impl PendingCancel {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { waiting: Some(Waiting::new(shared)) }
+    pub(crate) fn new(shared: Arc<Shared>, about: PendingOperation) -> Self {
+        Self { waiting: Some(Waiting::new(shared, about)) }
     }
 }
 

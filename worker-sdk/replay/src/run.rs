@@ -14,13 +14,15 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use tidewright_schemas::{
-    ActivityFailure, CancelWorkflow, CompleteWorkflow, Decision, EventAttributes, EventId, FailWorkflow, Failure,
-    FailureInfo, HistoryEvent, Payload, RetryState,
+    ActivityFailure, CancelWorkflow, CanceledFailure, CompleteWorkflow, Decision, EventAttributes, EventId,
+    FailWorkflow, Failure, FailureInfo, HistoryEvent, Payload, RetryState,
 };
 
 use crate::context::Shared;
 use crate::expected::Expected;
+use crate::handlers::{Handled, Handlers, Note};
 use crate::panics::catch;
+use crate::pending::LastAwait;
 use crate::state::{ActivityOutcome, State};
 use crate::wake::RunWaker;
 use crate::{ReplayError, RunContext, RunInfo};
@@ -31,14 +33,31 @@ const POLLS_MAX: u32 = 100_000;
 /// The future of a workflow: its result, or the failure that it ends with.
 pub type WorkflowFuture = Pin<Box<dyn Future<Output = Result<Option<Payload>, Box<Failure>>> + Send>>;
 
-/// Makes a workflow's future from its context and input.
-pub type WorkflowStart = Box<dyn FnOnce(RunContext, Option<Payload>) -> WorkflowFuture + Send>;
+/// A workflow that has begun: its future, and the handlers of its signals and queries if it has any.
+pub struct Begun {
+    /// The future, not polled yet.
+    pub future: WorkflowFuture,
+    /// The handlers.
+    pub handlers: Option<Box<dyn Handlers>>,
+}
+
+impl From<WorkflowFuture> for Begun {
+    fn from(future: WorkflowFuture) -> Self {
+        Self { future, handlers: None }
+    }
+}
+
+/// Begins a workflow, with its context and input.
+pub type WorkflowStart = Box<dyn FnOnce(RunContext, Option<Payload>) -> Begun + Send>;
 
 /// One run, as far as its history has been fed to it.
 pub struct Run {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     start: Option<WorkflowStart>,
     future: Option<WorkflowFuture>,
+    pub(crate) handlers: Option<Box<dyn Handlers>>,
+    /// Whether the code was ever polled.
+    has_run: bool,
     expected: Expected,
     /// Events that the next activation delivers.
     inbound: Vec<HistoryEvent>,
@@ -62,9 +81,11 @@ impl Run {
     pub fn new(info: RunInfo, start: WorkflowStart) -> Self {
         let state = Mutex::new(State::new(info.run_id.as_str()));
         Self {
-            shared: Arc::new(Shared { info, state, wake: Arc::new(RunWaker::default()) }),
+            shared: Arc::new(Shared { info, state, wake: Arc::new(RunWaker::new()), last_await: LastAwait::default() }),
             start: Some(start),
             future: None,
+            handlers: None,
+            has_run: false,
             expected: Expected::default(),
             inbound: Vec::new(),
             scheduled: BTreeMap::new(),
@@ -160,7 +181,11 @@ impl Run {
             return Ok(());
         }
         match self.started {
-            Some((id, time_ms)) if id == started_event_id => self.advance(id, time_ms).map(drop),
+            Some((id, time_ms)) if id == started_event_id => {
+                self.advance(id, time_ms)?;
+                self.take_notes();
+                Ok(())
+            }
             _ => {
                 let problem = format!("event {started_event_id}, the start of a completed task, is missing");
                 Err(ReplayError::BadHistory(problem))
@@ -170,7 +195,7 @@ impl Run {
 
     fn advance(&mut self, started_event_id: EventId, now_ms: u64) -> Result<Vec<Decision>, ReplayError> {
         if self.shared.wake.was_woken_from_outside() {
-            return Err(ReplayError::WokenFromOutside);
+            return Err(ReplayError::WokenFromOutside { last_await: self.shared.last_await.place() });
         }
         self.activated_at = started_event_id;
         self.started = None;
@@ -180,16 +205,31 @@ impl Run {
                 self.shared.state().settle_timer(&fired.timer_id);
             }
         }
-        self.shared.wake.set_active(true);
-        let outcome = std::mem::take(&mut self.inbound).into_iter().try_for_each(|event| self.deliver(event));
-        self.shared.wake.set_active(false);
-        outcome?;
+        {
+            let _advancing = self.shared.wake.advance();
+            let inbound = std::mem::take(&mut self.inbound);
+            self.deliver_all(inbound)?;
+        }
         if self.future.is_some() && !self.shared.state().waits() {
-            return Err(ReplayError::Stuck);
+            return Err(ReplayError::Stuck { last_await: self.shared.last_await.place() });
         }
         let decisions = self.shared.state().take_decisions();
         self.expected.expect(&decisions);
         Ok(decisions)
+    }
+
+    fn deliver_all(&mut self, events: Vec<HistoryEvent>) -> Result<(), ReplayError> {
+        let mut events = events.into_iter().peekable();
+        while let Some(event) = events.next() {
+            self.deliver(event)?;
+            let next_is_signal =
+                events.peek().is_some_and(|e| matches!(e.attributes, EventAttributes::WorkflowExecutionSignaled(_)));
+            // Signals that came with the start are in the state when the code begins.
+            if self.has_run || self.handlers.is_none() || !next_is_signal {
+                self.poll()?;
+            }
+        }
+        Ok(())
     }
 
     fn deliver(&mut self, event: HistoryEvent) -> Result<(), ReplayError> {
@@ -220,17 +260,39 @@ impl Run {
                 let waker = self.shared.state().fire_timer(&fired.timer_id);
                 wake(waker);
             }
-            EventAttributes::WorkflowExecutionSignaled(signal) => {
-                let wakers = self.shared.state().told.signal(signal.signal_name, signal.input);
-                wake(wakers);
-            }
+            EventAttributes::WorkflowExecutionSignaled(signal) => self.signal(signal.signal_name, signal.input)?,
             EventAttributes::WorkflowExecutionCancelRequested(_) => {
-                let wakers = self.shared.state().told.request_cancel();
+                let wakers = self.shared.state().request_cancel();
                 wake(wakers);
             }
-            _ => return Ok(()),
+            _ => {}
         }
-        self.poll()
+        Ok(())
+    }
+
+    /// A signal goes to its handler; one without is kept for the code to take.
+    fn signal(&mut self, name: String, input: Option<Payload>) -> Result<(), ReplayError> {
+        let handled = match self.handlers.as_mut() {
+            Some(handlers) => catch(|| handlers.signal(&name, input.as_ref())).map_err(ReplayError::Panicked)?,
+            None => Handled::Unknown,
+        };
+        let mut state = self.shared.state();
+        let wakers = match handled {
+            Handled::Done => state.told.wake(),
+            Handled::Unreadable(problem) => {
+                state.notes.push(Note::UnreadableSignal { name, problem });
+                Vec::new()
+            }
+            Handled::Unknown => {
+                if self.handlers.is_some() && !state.told.is_asked_for(&name) {
+                    state.notes.push(Note::UnknownSignal { name: name.clone() });
+                }
+                state.told.signal(name, input)
+            }
+        };
+        drop(state);
+        wake(wakers);
+        Ok(())
     }
 
     fn begin(&mut self, input: Option<Payload>) -> Result<(), ReplayError> {
@@ -238,7 +300,8 @@ impl Run {
             return Err(ReplayError::BadHistory("the run starts twice".to_owned()));
         };
         let context = RunContext::new(Arc::clone(&self.shared));
-        self.future = Some(catch(|| start(context, input)).map_err(ReplayError::Panicked)?);
+        let begun = catch(|| start(context, input)).map_err(ReplayError::Panicked)?;
+        (self.future, self.handlers) = (Some(begun.future), begun.handlers);
         // Whatever was noted before is about nothing; the first poll needs no reason.
         wake(Some(self.shared.wake.waker()));
         Ok(())
@@ -260,13 +323,14 @@ impl Run {
 
     /// Polls the code until it neither ends nor wakes itself.
     fn poll(&mut self) -> Result<(), ReplayError> {
+        self.has_run = true;
         let waker = self.shared.wake.waker();
         let mut polls = 0;
         while self.shared.wake.take_woken() {
             let Some(future) = self.future.as_mut() else { return Ok(()) };
             polls += 1;
             if polls > POLLS_MAX {
-                return Err(ReplayError::Spins { polls: POLLS_MAX });
+                return Err(ReplayError::Spins { polls: POLLS_MAX, last_await: self.shared.last_await.place() });
             }
             let poll = catch(|| future.as_mut().poll(&mut Context::from_waker(&waker)));
             match poll.map_err(ReplayError::Panicked)? {
@@ -282,17 +346,24 @@ impl Run {
             Ok(result) => self.shared.state().close(CompleteWorkflow { result }),
             Err(failure) => {
                 let mut state = self.shared.state();
-                match failure.info {
-                    // A workflow that says it was cancelled is, if somebody has asked for it.
-                    FailureInfo::Canceled(canceled) if state.told.is_cancel_requested() => {
-                        state.close(CancelWorkflow { details: canceled.details });
-                    }
-                    _ => state.close(FailWorkflow { failure: (*failure).shortened() }),
+                // A workflow that says it was cancelled is, if somebody has asked for it.
+                match cancellation(&failure).filter(|_| state.told.is_cancel_requested()) {
+                    Some(canceled) => state.close(CancelWorkflow { details: canceled.details.clone() }),
+                    None => state.close(FailWorkflow { failure: (*failure).shortened() }),
                 }
             }
         }
         let future = self.future.take();
         catch(|| drop(future)).map_err(ReplayError::Panicked)
+    }
+}
+
+/// The cancellation that a failure is: of the workflow itself, or of an activity.
+fn cancellation(failure: &Failure) -> Option<&CanceledFailure> {
+    match &failure.info {
+        FailureInfo::Canceled(canceled) => Some(canceled),
+        FailureInfo::Activity(_) => failure.cause.as_deref().and_then(cancellation),
+        _ => None,
     }
 }
 

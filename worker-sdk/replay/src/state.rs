@@ -9,6 +9,8 @@ use sha2::{Digest as _, Sha256};
 use tidewright_schemas::{CancelTimer, Decision, Failure, Payload, ScheduleActivity, StartTimer};
 
 use crate::ActivityRequest;
+use crate::handlers::Note;
+use crate::pending::{LastAwait, PendingOperation};
 use crate::told::Told;
 
 /// How an activity ended.
@@ -21,11 +23,16 @@ struct Slot<T> {
     settled: bool,
     outcome: Option<T>,
     waker: Option<Waker>,
+    about: PendingOperation,
 }
 
 impl<T> Slot<T> {
-    fn new() -> Self {
-        Self { settled: false, outcome: None, waker: None }
+    fn new(about: PendingOperation) -> Self {
+        Self { settled: false, outcome: None, waker: None, about }
+    }
+
+    fn pending(&self) -> Option<&PendingOperation> {
+        self.outcome.is_none().then_some(&self.about)
     }
 }
 
@@ -38,6 +45,7 @@ pub(crate) struct State {
     activities: BTreeMap<u64, Slot<ActivityOutcome>>,
     timers: BTreeMap<u64, Slot<()>>,
     pub(crate) told: Told,
+    pub(crate) notes: Vec<Note>,
     random: ChaCha12Rng,
     closed: bool,
 }
@@ -53,16 +61,18 @@ impl State {
             activities: BTreeMap::new(),
             timers: BTreeMap::new(),
             told: Told::default(),
+            notes: Vec::new(),
             random: ChaCha12Rng::from_seed(seed),
             closed: false,
         }
     }
 
-    /// Asks for an activity; returns its sequence number. The outcome of one that nobody waits for is not kept.
-    pub(crate) fn schedule_activity(&mut self, request: ActivityRequest, detached: bool) -> u64 {
+    /// Asks for an activity; returns its sequence number. One that nobody waits for is detached.
+    pub(crate) fn schedule_activity(&mut self, request: ActivityRequest, waited_for: Option<PendingOperation>) -> u64 {
         let sequence = self.next_sequence();
-        if !detached {
-            self.activities.insert(sequence, Slot::new());
+        let detached = waited_for.is_none();
+        if let Some(about) = waited_for {
+            self.activities.insert(sequence, Slot::new(about));
         }
         self.decide(ScheduleActivity {
             activity_id: sequence.to_string(),
@@ -78,19 +88,24 @@ impl State {
         sequence
     }
 
-    pub(crate) fn start_timer(&mut self, start_to_fire_timeout_ms: u64) -> u64 {
+    pub(crate) fn start_timer(&mut self, start_to_fire_timeout_ms: u64, about: PendingOperation) -> u64 {
         let sequence = self.next_sequence();
-        self.timers.insert(sequence, Slot::new());
+        self.timers.insert(sequence, Slot::new(about));
         self.decide(StartTimer { timer_id: sequence.to_string(), start_to_fire_timeout_ms });
         sequence
     }
 
-    pub(crate) fn poll_activity(&mut self, sequence: u64, cx: &Context<'_>) -> Poll<ActivityOutcome> {
-        poll_slot(&mut self.activities, sequence, cx)
+    pub(crate) fn poll_activity(
+        &mut self,
+        sequence: u64,
+        cx: &Context<'_>,
+        last_await: &LastAwait,
+    ) -> Poll<ActivityOutcome> {
+        poll_slot(&mut self.activities, sequence, cx, last_await)
     }
 
-    pub(crate) fn poll_timer(&mut self, sequence: u64, cx: &Context<'_>) -> Poll<()> {
-        poll_slot(&mut self.timers, sequence, cx)
+    pub(crate) fn poll_timer(&mut self, sequence: u64, cx: &Context<'_>, last_await: &LastAwait) -> Poll<()> {
+        poll_slot(&mut self.timers, sequence, cx, last_await)
     }
 
     /// Nobody waits for the activity any more.
@@ -133,6 +148,27 @@ impl State {
         slot.waker.take()
     }
 
+    /// Everybody who waits for anything.
+    pub(crate) fn wake_all(&mut self) -> Vec<Waker> {
+        let mut wakers = self.told.wake();
+        wakers.extend(self.activities.values_mut().filter_map(|slot| slot.waker.take()));
+        wakers.extend(self.timers.values_mut().filter_map(|slot| slot.waker.take()));
+        wakers
+    }
+
+    /// The run was asked to end. Whom to wake.
+    pub(crate) fn request_cancel(&mut self) -> Vec<Waker> {
+        self.told.request_cancel();
+        self.wake_all()
+    }
+
+    /// What the run waits for: activities, timers, and what it is told, each in the order in which it was asked for.
+    pub(crate) fn pending(&self) -> Vec<PendingOperation> {
+        let activities = self.activities.values().filter_map(Slot::pending);
+        let timers = self.timers.values().filter_map(Slot::pending);
+        activities.chain(timers).chain(self.told.pending()).cloned().collect()
+    }
+
     /// Whether history can still bring something that the workflow waits for.
     pub(crate) fn waits(&self) -> bool {
         self.activities.values().any(|slot| slot.outcome.is_none())
@@ -166,8 +202,14 @@ impl State {
     }
 }
 
-fn poll_slot<T>(slots: &mut BTreeMap<u64, Slot<T>>, sequence: u64, cx: &Context<'_>) -> Poll<T> {
+fn poll_slot<T>(
+    slots: &mut BTreeMap<u64, Slot<T>>,
+    sequence: u64,
+    cx: &Context<'_>,
+    last_await: &LastAwait,
+) -> Poll<T> {
     let Some(slot) = slots.get_mut(&sequence) else { return Poll::Pending };
+    last_await.note(slot.about.at);
     let Some(outcome) = slot.outcome.take() else {
         slot.waker = Some(cx.waker().clone());
         return Poll::Pending;

@@ -1,16 +1,21 @@
 //! What a run is told from outside: signals, and the request to cancel.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::task::Waker;
 
 use tidewright_schemas::Payload;
+
+use crate::pending::PendingOperation;
 
 /// Signals that the code has not taken yet, the request to cancel, and who waits for either.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     signals: BTreeMap<String, VecDeque<Option<Payload>>>,
+    /// Signals that the code has asked for at least once.
+    asked_for: BTreeSet<String>,
     cancel_requested: bool,
-    waiting: BTreeMap<u64, Waker>,
+    waiting: BTreeMap<u64, (Waker, Arc<PendingOperation>)>,
     tickets: u64,
 }
 
@@ -22,11 +27,8 @@ impl Told {
         self.wake()
     }
 
-    /// The run was asked to end. Whom to wake.
-    #[must_use]
-    pub(crate) fn request_cancel(&mut self) -> Vec<Waker> {
+    pub(crate) fn request_cancel(&mut self) {
         self.cancel_requested = true;
-        self.wake()
     }
 
     pub(crate) fn is_cancel_requested(&self) -> bool {
@@ -35,6 +37,9 @@ impl Told {
 
     /// The oldest signal of this name that the code has not taken.
     pub(crate) fn take(&mut self, name: &str) -> Option<Option<Payload>> {
+        if !self.asked_for.contains(name) {
+            self.asked_for.insert(name.to_owned());
+        }
         let queue = self.signals.get_mut(name)?;
         let oldest = queue.pop_front();
         if queue.is_empty() {
@@ -43,13 +48,18 @@ impl Told {
         oldest
     }
 
+    /// Whether the code has ever asked for signals of this name.
+    pub(crate) fn is_asked_for(&self, name: &str) -> bool {
+        self.asked_for.contains(name)
+    }
+
     /// Notes that somebody waits, under the ticket of an earlier note if there was one.
-    pub(crate) fn wait(&mut self, ticket: Option<u64>, waker: Waker) -> u64 {
+    pub(crate) fn wait(&mut self, ticket: Option<u64>, waker: Waker, about: Arc<PendingOperation>) -> u64 {
         let ticket = ticket.unwrap_or_else(|| {
             self.tickets += 1;
             self.tickets
         });
-        self.waiting.insert(ticket, waker);
+        self.waiting.insert(ticket, (waker, about));
         ticket
     }
 
@@ -61,8 +71,12 @@ impl Told {
         !self.waiting.is_empty()
     }
 
+    pub(crate) fn pending(&self) -> impl Iterator<Item = &PendingOperation> {
+        self.waiting.values().map(|(_, about)| &**about)
+    }
+
     /// Who still waits after it was polled notes it again.
-    fn wake(&mut self) -> Vec<Waker> {
-        std::mem::take(&mut self.waiting).into_values().collect()
+    pub(crate) fn wake(&mut self) -> Vec<Waker> {
+        std::mem::take(&mut self.waiting).into_values().map(|(waker, _)| waker).collect()
     }
 }

@@ -10,8 +10,8 @@ use std::task::{Poll, Waker};
 
 use futures::FutureExt as _;
 use futures::future::{join, select};
-use support::{History, activate, activity, run_of, words};
-use tidewright_replay::{ReplayError, RunContext, WorkflowFuture};
+use support::{History, activate, activity, here, run_of, words};
+use tidewright_replay::{Place, ReplayError, RunContext, WorkflowFuture};
 use tidewright_schemas::{FailureInfo, Payload};
 
 fn then(workflow: support::Workflow, history: &History) -> Result<Vec<String>, ReplayError> {
@@ -21,8 +21,8 @@ fn then(workflow: support::Workflow, history: &History) -> Result<Vec<String>, R
 /// Two activities, one after the other.
 fn sequence(ctx: RunContext, _: Option<Payload>) -> WorkflowFuture {
     Box::pin(async move {
-        let first = ctx.schedule_activity(activity("First")).await?;
-        ctx.schedule_activity(activity("Second")).await?;
+        let first = ctx.schedule_activity(activity("First"), here()).await?;
+        ctx.schedule_activity(activity("Second"), here()).await?;
         Ok(first)
     })
 }
@@ -31,14 +31,14 @@ fn sequence(ctx: RunContext, _: Option<Payload>) -> WorkflowFuture {
 fn race(ctx: RunContext, _: Option<Payload>) -> WorkflowFuture {
     Box::pin(async move {
         let winner = {
-            let work = ctx.schedule_activity(activity("Work"));
-            let timeout = ctx.start_timer(5);
+            let work = ctx.schedule_activity(activity("Work"), here());
+            let timeout = ctx.start_timer(5, here());
             select(work, timeout).await.factor_first().0
         };
         match winner {
             futures::future::Either::Left(outcome) => outcome,
             futures::future::Either::Right(()) => {
-                ctx.schedule_activity(activity("GiveUp")).await?;
+                ctx.schedule_activity(activity("GiveUp"), here()).await?;
                 Ok(None)
             }
         }
@@ -78,7 +78,7 @@ fn a_failure_tells_which_activity_and_why() {
     let history = history.activity_failed("1", "no money").task_started();
     let mut run = run_of(|ctx, _| {
         Box::pin(async move {
-            let failure = ctx.schedule_activity(activity("First")).await.unwrap_err();
+            let failure = ctx.schedule_activity(activity("First"), here()).await.unwrap_err();
             assert!(matches!(&failure.info, FailureInfo::Activity(a) if a.activity_type == "First"));
             assert_eq!(failure.cause.as_ref().unwrap().error_type(), "Declined");
             Err(failure)
@@ -108,8 +108,8 @@ fn a_dropped_timer_is_cancelled() {
 fn a_timer_that_is_dropped_at_once_has_never_been() {
     fn workflow(ctx: RunContext, _: Option<Payload>) -> WorkflowFuture {
         Box::pin(async move {
-            drop(ctx.start_timer(10));
-            ctx.start_timer(20).await;
+            drop(ctx.start_timer(10, here()));
+            ctx.start_timer(20, here()).await;
             Ok(None)
         })
     }
@@ -120,10 +120,10 @@ fn a_timer_that_is_dropped_at_once_has_never_been() {
 fn a_cancellation_that_came_too_late_leaves_no_event_and_that_is_fine() {
     fn workflow(ctx: RunContext, _: Option<Payload>) -> WorkflowFuture {
         Box::pin(async move {
-            let timer = ctx.start_timer(5);
-            ctx.schedule_activity(activity("A")).await?;
+            let timer = ctx.start_timer(5, here());
+            ctx.schedule_activity(activity("A"), here()).await?;
             drop(timer);
-            ctx.schedule_activity(activity("B")).await?;
+            ctx.schedule_activity(activity("B"), here()).await?;
             Ok(None)
         })
     }
@@ -142,7 +142,8 @@ fn parallel_activities_are_asked_for_together() {
     fn workflow(ctx: RunContext, _: Option<Payload>) -> WorkflowFuture {
         Box::pin(async move {
             ctx.detach_activity(activity("Mail"));
-            let (a, b) = join(ctx.schedule_activity(activity("A")), ctx.schedule_activity(activity("B"))).await;
+            let (a, b) =
+                join(ctx.schedule_activity(activity("A"), here()), ctx.schedule_activity(activity("B"), here())).await;
             a.and(b)
         })
     }
@@ -220,7 +221,7 @@ fn waiting_for_nothing_of_its_own_is_told() {
     fn workflow(_: RunContext, _: Option<Payload>) -> WorkflowFuture {
         Box::pin(futures::future::pending())
     }
-    assert_eq!(then(workflow, &History::started()), Err(ReplayError::Stuck));
+    assert_eq!(then(workflow, &History::started()), Err(ReplayError::Stuck { last_await: Place(None) }));
 }
 
 #[test]
@@ -234,14 +235,16 @@ fn a_wake_from_outside_is_told() {
             let _ = sender.send(cx.waker().clone());
             Poll::Pending
         });
-        Box::pin(async move { select(foreign, ctx.schedule_activity(activity("A"))).map(|_| Ok(None)).await })
+        Box::pin(async move { select(foreign, ctx.schedule_activity(activity("A"), here())).map(|_| Ok(None)).await })
     }
     let mut run = run_of(workflow);
     let history = History::started();
     assert_eq!(words(&activate(&mut run, &history).unwrap()), ["schedule 1 A"]);
     receive.recv().unwrap().wake();
     let history = history.task_completed().scheduled("1", "A").activity_completed("1", "7").task_started();
-    assert_eq!(activate(&mut run, &history), Err(ReplayError::WokenFromOutside));
+    let error = activate(&mut run, &history).unwrap_err();
+    assert!(matches!(error, ReplayError::WokenFromOutside { .. }), "{error}");
+    assert!(error.to_string().contains("given_history.rs:"), "{error}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::pin::Pin;
 use futures::future::{join_all, select};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use proptest::prelude::*;
-use support::{History, activate, activity, run_of, words};
+use support::{History, activate, activity, here, run_of, words};
 use tidewright_replay::{Run, RunContext};
 use tidewright_schemas::{Decision, Payload};
 
@@ -48,12 +48,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 fn perform(ctx: RunContext, step: Step) -> Pin<Box<dyn Future<Output = String> + Send>> {
     Box::pin(async move {
         match step {
-            Step::Activity => match ctx.schedule_activity(activity("A")).await {
+            Step::Activity => match ctx.schedule_activity(activity("A"), here()).await {
                 Ok(result) => result.map_or(String::new(), |r| r.json_text().unwrap().into_owned()),
                 Err(failure) => failure.message,
             },
             Step::Sleep => {
-                ctx.start_timer(5).await;
+                ctx.start_timer(5, here()).await;
                 format!("slept until {}", ctx.now_ms())
             }
             Step::Detach => {
@@ -64,7 +64,7 @@ fn perform(ctx: RunContext, step: Step) -> Pin<Box<dyn Future<Output = String> +
                 let mut byte = [0];
                 ctx.fill_random(&mut byte);
                 if byte[0] % 2 == 0 {
-                    ctx.start_timer(u64::from(byte[0])).await;
+                    ctx.start_timer(u64::from(byte[0]), here()).await;
                 }
                 String::new()
             }

@@ -5,7 +5,7 @@
 mod support;
 
 use futures::future::{Either, join, select};
-use support::{History, activate, activity, run_of, words};
+use support::{History, activate, activity, here, run_of, words};
 use tidewright_replay::{ReplayError, RunContext, WorkflowFuture};
 use tidewright_schemas::{CanceledFailure, Failure, Payload};
 
@@ -20,8 +20,8 @@ fn text(payload: Option<Payload>) -> String {
 /// Two signals of one name, one after the other.
 fn two_signals(ctx: RunContext, _: Option<Payload>) -> WorkflowFuture {
     Box::pin(async move {
-        let first = text(ctx.receive_signal("go").await);
-        let second = text(ctx.receive_signal("go").await);
+        let first = text(ctx.receive_signal("go", here()).await);
+        let second = text(ctx.receive_signal("go", here()).await);
         Ok(Payload::new(&format!("{first}, {second}")).ok())
     })
 }
@@ -29,15 +29,15 @@ fn two_signals(ctx: RunContext, _: Option<Payload>) -> WorkflowFuture {
 /// An activity, and only then a signal.
 fn late_listener(ctx: RunContext, _: Option<Payload>) -> WorkflowFuture {
     Box::pin(async move {
-        ctx.schedule_activity(activity("Work")).await?;
-        Ok(ctx.receive_signal("go").await)
+        ctx.schedule_activity(activity("Work"), here()).await?;
+        Ok(ctx.receive_signal("go", here()).await)
     })
 }
 
 /// Waits for either of two signals at the same time.
 fn both_at_once(ctx: RunContext, _: Option<Payload>) -> WorkflowFuture {
     Box::pin(async move {
-        let (a, b) = join(ctx.receive_signal("a"), ctx.receive_signal("b")).await;
+        let (a, b) = join(ctx.receive_signal("a", here()), ctx.receive_signal("b", here())).await;
         Ok(Payload::new(&format!("{}, {}", text(a), text(b))).ok())
     })
 }
@@ -45,7 +45,7 @@ fn both_at_once(ctx: RunContext, _: Option<Payload>) -> WorkflowFuture {
 /// A signal against a timer.
 fn signal_or_timer(ctx: RunContext, _: Option<Payload>) -> WorkflowFuture {
     Box::pin(async move {
-        let word = match select(ctx.receive_signal("go"), ctx.start_timer(5)).await {
+        let word = match select(ctx.receive_signal("go", here()), ctx.start_timer(5, here())).await {
             Either::Left(_) => "signal",
             Either::Right(_) => "timer",
         };
@@ -56,11 +56,11 @@ fn signal_or_timer(ctx: RunContext, _: Option<Payload>) -> WorkflowFuture {
 /// Works until somebody asks it to end, and then says that it was cancelled.
 fn cancellable(ctx: RunContext, _: Option<Payload>) -> WorkflowFuture {
     Box::pin(async move {
-        let is_over = matches!(select(ctx.start_timer(5), ctx.cancel_requested()).await, Either::Left(_));
+        let is_over = matches!(select(ctx.start_timer(5, here()), ctx.cancel_requested(here())).await, Either::Left(_));
         if is_over {
             return Ok(None);
         }
-        ctx.schedule_activity(activity("CleanUp")).await?;
+        ctx.schedule_activity(activity("CleanUp"), here()).await?;
         Err(Box::new(Failure::of("cancelled", CanceledFailure::default().into())))
     })
 }

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use tidewright_client::WorkflowType;
 
 use crate::error::{ActivityError, ActivityResult, WorkflowError, WorkflowResult};
+use crate::handlers::{HandlerSet, WorkflowState};
 use crate::{ActivityContext, ActivitySet, WorkflowContext};
 
 /// The future of a workflow.
@@ -33,46 +34,64 @@ pub type ActivityRun<'a, O> = Pin<Box<dyn Future<Output = ActivityResult<O>> + S
 /// const DOUBLE: WorkflowDef<u64, u64> =
 ///     WorkflowDef::new("Double", |ctx, number| Box::pin(async move { double(&ctx, number).await }));
 /// ```
-pub struct WorkflowDef<I, O> {
+///
+/// `S` is its state, if it has one: see [`WorkflowState`].
+pub struct WorkflowDef<I, O, S = ()> {
     name: &'static str,
-    run: fn(WorkflowContext, I) -> WorkflowRun<O>,
+    run: fn(WorkflowContext<S>, I) -> WorkflowRun<O>,
+    begin: fn(&I) -> (S, HandlerSet<S>),
 }
 
 impl<I, O> WorkflowDef<I, O> {
-    /// Defines a workflow.
+    /// Defines a workflow without state.
     #[must_use]
     pub const fn new(name: &'static str, run: fn(WorkflowContext, I) -> WorkflowRun<O>) -> Self {
-        Self { name, run }
+        Self { name, run, begin: |_| ((), HandlerSet::none()) }
     }
+}
 
+impl<I, O, S: WorkflowState<Input = I>> WorkflowDef<I, O, S> {
+    /// Defines a workflow that has state.
+    #[must_use]
+    pub const fn with_state(name: &'static str, run: fn(WorkflowContext<S>, I) -> WorkflowRun<O>) -> Self {
+        Self { name, run, begin: |input| (S::init(input), HandlerSet::of_state()) }
+    }
+}
+
+impl<I, O, S> WorkflowDef<I, O, S> {
     /// The type under which it is registered.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
-    pub(crate) fn run(&self, ctx: WorkflowContext, input: I) -> WorkflowRun<O> {
+    pub(crate) fn run(&self, ctx: WorkflowContext<S>, input: I) -> WorkflowRun<O> {
         (self.run)(ctx, input)
+    }
+
+    pub(crate) fn begin(&self, input: &I) -> (S, HandlerSet<S>) {
+        (self.begin)(input)
     }
 }
 
-impl<I, O> Clone for WorkflowDef<I, O> {
+impl<I, O, S> Clone for WorkflowDef<I, O, S> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<I, O> Copy for WorkflowDef<I, O> {}
+impl<I, O, S> Copy for WorkflowDef<I, O, S> {}
 
-impl<I, O> fmt::Debug for WorkflowDef<I, O> {
+impl<I, O, S> fmt::Debug for WorkflowDef<I, O, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("WorkflowDef").field(&self.name).finish()
     }
 }
 
-impl<I: Serialize, O: DeserializeOwned> WorkflowType for WorkflowDef<I, O> {
+impl<I: Serialize, O: DeserializeOwned, S> WorkflowType for WorkflowDef<I, O, S> {
     type Input = I;
     type Output = O;
+    type State = S;
 
     fn workflow_type(&self) -> &str {
         self.name

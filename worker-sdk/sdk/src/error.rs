@@ -12,6 +12,8 @@ use serde::de::DeserializeOwned;
 use tidewright_schemas::limits::PAYLOAD_BYTES_MAX;
 use tidewright_schemas::{ApplicationFailure, CanceledFailure, Failure, FailureInfo, Payload, RetryState, TimeoutType};
 
+use crate::workflow::{Canceled, Elapsed, TimeoutError};
+
 /// What an activity returns.
 pub type ActivityResult<T> = Result<T, ActivityError>;
 /// What a workflow returns.
@@ -168,6 +170,19 @@ impl ActivityFailed {
         Self { failure }
     }
 
+    /// It was cancelled before it had an outcome.
+    pub(crate) fn canceled(activity_type: &str) -> Self {
+        let info = FailureInfo::Canceled(CanceledFailure::default());
+        let failure = Failure::of(format!("activity `{activity_type}` was cancelled"), info);
+        Self::new(Box::new(Failure { source: SOURCE.to_owned(), ..failure }))
+    }
+
+    /// Whether it was cancelled: by its scope, or since the workflow was asked to end.
+    #[must_use]
+    pub fn is_canceled(&self) -> bool {
+        matches!(self.reason().info, FailureInfo::Canceled(_))
+    }
+
     /// The type of what went wrong, for instance `CardDeclined`; `Timeout` if it took too long.
     #[must_use]
     pub fn error_type(&self) -> &str {
@@ -241,21 +256,39 @@ fn set_details(failure: &mut Failure, details: &(impl Serialize + ?Sized)) {
 fn failure_of(error: &(dyn Error + 'static), error_type: &str) -> Box<Failure> {
     /// Beyond this many sources there is nothing to learn.
     const SOURCES_MAX: usize = 20;
-    if let Some(failed) = error.downcast_ref::<ActivityFailed>() {
-        return failed.failure.clone();
+    if let Some(failure) = own_failure(error) {
+        return failure;
     }
     let sources: Vec<_> = std::iter::successors(error.source(), |e| (*e).source()).take(SOURCES_MAX).collect();
     let cause = sources.into_iter().rev().fold(None, |cause, source| {
-        let mut failure = match source.downcast_ref::<ActivityFailed>() {
-            Some(failed) => failed.failure.clone(),
-            None => application("Error".to_owned(), source.to_string(), false),
-        };
+        let other = || application("Error".to_owned(), source.to_string(), false);
+        let mut failure = own_failure(source).unwrap_or_else(other);
         failure.cause = failure.cause.or(cause);
         Some(failure)
     });
     let mut failure = application(error_type.to_owned(), error.to_string(), false);
     failure.cause = cause;
     failure
+}
+
+/// The failure that one of the SDK's own errors is.
+fn own_failure(error: &(dyn Error + 'static)) -> Option<Box<Failure>> {
+    if let Some(failed) = error.downcast_ref::<ActivityFailed>() {
+        return Some(failed.failure.clone());
+    }
+    if error.is::<Canceled>() {
+        return Some(WorkflowError::canceled().failure);
+    }
+    if let Some(elapsed) = error.downcast_ref::<Elapsed>() {
+        return Some(application("Timeout".to_owned(), elapsed.to_string(), false));
+    }
+    if let Some(TimeoutError::Failed(failed)) = error.downcast_ref::<TimeoutError<ActivityFailed>>() {
+        return Some(failed.failure.clone());
+    }
+    match error.downcast_ref::<TimeoutError<Canceled>>()? {
+        TimeoutError::Failed(canceled) => own_failure(canceled),
+        TimeoutError::Elapsed(elapsed) => own_failure(elapsed),
+    }
 }
 
 /// `std::num::ParseIntError` becomes `ParseIntError`.

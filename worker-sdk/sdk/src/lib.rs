@@ -21,7 +21,7 @@
 //! #[workflow]
 //! async fn order(ctx: &WorkflowContext, amount_cents: u64) -> WorkflowResult<String> {
 //!     let transaction = ctx.activity(Payments::charge, amount_cents).await?;
-//!     ctx.sleep(30.days()).await;
+//!     ctx.sleep(30.days()).await?;
 //!     Ok(transaction)
 //! }
 //! # let _ = order;
@@ -48,14 +48,15 @@ mod activity_context;
 mod convert;
 mod definition;
 mod error;
+mod handlers;
 mod options;
-mod outside;
 pub mod prelude;
 mod registry;
+mod shown;
 #[cfg(feature = "opentelemetry")]
 pub mod telemetry;
 mod worker;
-mod workflow_context;
+mod workflow;
 
 pub use activity_context::{ActivityContext, ActivityInfo};
 pub use definition::{
@@ -64,13 +65,22 @@ pub use definition::{
 };
 pub use error::{ActivityError, ActivityFailed, ActivityResult, WorkflowError, WorkflowResult};
 pub use futures::{join, select_biased as select, try_join};
+pub use handlers::{HandlerSet, WorkflowState};
 pub use options::{ActivityOptions, Durations, RetryPolicy};
-pub use outside::{Canceled, Receive};
 pub use registry::ActivitySet;
 pub use tidewright_client::{
-    Client, ClientConfig, ConfigError, ReadError, RequestError, ResultError, SignalCall, SignalDef, StartCall,
-    StartError, WorkflowFailed, WorkflowHandle, WorkflowNamed, WorkflowType,
+    Client, ClientConfig, ConfigError, QueryDef, ReadError, RequestError, ResultError, SignalCall, SignalDef,
+    StartCall, StartError, WorkflowFailed, WorkflowHandle, WorkflowNamed, WorkflowType,
 };
 pub use tidewright_macros::{activities, workflow};
 pub use worker::{Worker, WorkerError, WorkerOptions};
-pub use workflow_context::{ActivityCall, Sleep, WorkflowContext};
+pub use workflow::{
+    ActivityCall, Canceled, Cancellation, CancellationScope, Condition, Elapsed, Random, Receive, Sleep, Timeout,
+    TimeoutError, WaitFor, WorkflowContext, WorkflowFutureExt, WorkflowRng,
+};
+
+/// What the macros' output needs and nobody else.
+#[doc(hidden)]
+pub mod __macros {
+    pub use crate::shown::{Hidden, Shown, ShownByDebug, ShownBySerialize};
+}

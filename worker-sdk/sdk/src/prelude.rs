@@ -2,6 +2,7 @@
 
 pub use crate::{
     Activities, ActivityContext, ActivityDef, ActivityError, ActivityFailed, ActivityOptions, ActivityResult,
-    ActivitySet, Client, ClientConfig, Durations, RetryPolicy, SignalDef, Worker, WorkerOptions, WorkflowContext,
-    WorkflowDef, WorkflowError, WorkflowNamed, WorkflowResult, activities, join, select, try_join, workflow,
+    ActivitySet, Canceled, CancellationScope, Client, ClientConfig, Durations, Elapsed, RetryPolicy, SignalDef,
+    TimeoutError, Worker, WorkerOptions, WorkflowContext, WorkflowDef, WorkflowError, WorkflowFutureExt, WorkflowNamed,
+    WorkflowResult, activities, join, select, try_join, workflow,
 };

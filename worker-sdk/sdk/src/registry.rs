@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tidewright_replay::WorkflowStart;
+use tidewright_replay::{Begun, WorkflowFuture, WorkflowStart};
 use tidewright_schemas::{Failure, Payload};
 
 use crate::convert::{from_payload, to_payload};
 use crate::definition::{Activities, ActivityDef, WorkflowDef};
 use crate::error::application;
+use crate::workflow::StateCell;
 use crate::{ActivityContext, WorkflowContext};
 
 /// How one attempt ended.
@@ -62,29 +63,38 @@ impl<A: Activities> ActivitySet<A> {
     }
 }
 
-impl<I, O> WorkflowDef<I, O>
+impl<I, O, S> WorkflowDef<I, O, S>
 where
     I: DeserializeOwned + Send + 'static,
     O: Serialize + 'static,
+    S: Send + 'static,
 {
     /// The workflow as [`tidewright_replay::Run`] takes it: for the worker, and for tools that replay histories.
     #[must_use]
     pub fn replayable(self) -> WorkflowStart {
         Box::new(move |run, input| {
-            // The async runtime's cooperative budget must not make a workflow pend: history alone decides that.
-            Box::pin(tokio::task::unconstrained(async move {
-                let input = from_payload(input.as_ref()).map_err(|problem| {
+            let input: I = match from_payload(input.as_ref()) {
+                Ok(input) => input,
+                Err(problem) => {
                     let message = format!("workflow `{}` cannot read its input: {problem}", self.name());
-                    application("InputNotReadable".to_owned(), message, true)
-                })?;
-                let ctx = WorkflowContext::new(run);
+                    let failure = application("InputNotReadable".to_owned(), message, true);
+                    return (Box::pin(std::future::ready(Err(failure))) as WorkflowFuture).into();
+                }
+            };
+            let (state, handlers) = self.begin(&input);
+            let state = StateCell::new(state);
+            let handlers = handlers.of(state.clone());
+            // The async runtime's cooperative budget must not make a workflow pend: history alone decides that.
+            let future = Box::pin(tokio::task::unconstrained(async move {
+                let ctx = WorkflowContext::new(run, state);
                 let output = self.run(ctx, input).await.map_err(|error| Box::new(error.into_failure()))?;
                 let result = to_payload(&output).map_err(|problem| {
                     let message = format!("the result of workflow `{}` cannot be sent: {problem}", self.name());
                     application(problem.error_type("Result"), message, true)
                 })?;
                 Ok(Some(result))
-            }))
+            }));
+            Begun { future, handlers }
         })
     }
 }
@@ -98,10 +108,11 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    pub(crate) fn add_workflow<I, O>(&mut self, workflow: WorkflowDef<I, O>)
+    pub(crate) fn add_workflow<I, O, S>(&mut self, workflow: WorkflowDef<I, O, S>)
     where
         I: DeserializeOwned + Send + 'static,
         O: Serialize + 'static,
+        S: Send + 'static,
     {
         let starter: WorkflowStarter = Arc::new(move || workflow.replayable());
         if self.workflows.insert(workflow.name(), starter).is_some() {

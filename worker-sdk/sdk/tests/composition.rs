@@ -38,7 +38,7 @@ async fn against_time(ctx: &WorkflowContext) -> WorkflowResult<String> {
     let mut packing = ctx.activity(Shop::pack, ()).options(&options);
     select! {
         packed = packing => packed.map(|()| "packed".to_owned()).map_err(WorkflowError::from),
-        () = ctx.sleep(1.hours()) => Ok(format!("too late at {}", ctx.now())),
+        slept = ctx.sleep(1.hours()) => Ok(slept.map(|()| format!("too late at {}", ctx.now()))?),
     }
 }
 

@@ -24,7 +24,7 @@ impl Steps {
 #[workflow]
 async fn two_steps(ctx: &WorkflowContext, number: u64) -> WorkflowResult<u64> {
     let next = ctx.activity(Steps::first, number).await?;
-    ctx.sleep(1.hours()).await;
+    ctx.sleep(1.hours()).await?;
     Ok(next)
 }
 

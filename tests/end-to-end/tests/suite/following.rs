@@ -13,8 +13,8 @@ use tokio::process::{Child, ChildStdout, Command};
 /// Waits until it was told its name twice.
 #[workflow]
 async fn two_names(ctx: &WorkflowContext, _input: ()) -> WorkflowResult<String> {
-    let first = ctx.receive_named::<String>("name").await;
-    Ok(format!("{first} {}", ctx.receive_named::<String>("name").await))
+    let first = ctx.receive_named::<String>("name").await?;
+    Ok(format!("{first} {}", ctx.receive_named::<String>("name").await?))
 }
 
 /// `tidewright workflow show --follow`, and what it prints.

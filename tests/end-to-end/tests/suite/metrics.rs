@@ -25,7 +25,7 @@ impl Steps {
 
 #[workflow]
 async fn measured(ctx: &WorkflowContext) -> WorkflowResult<u32> {
-    ctx.sleep(Duration::from_millis(1)).await;
+    ctx.sleep(Duration::from_millis(1)).await?;
     let retry = RetryPolicy::default().initial_interval(Duration::from_millis(1));
     Ok(ctx.activity(Steps::step, ()).options(ActivityOptions::start_to_close(10.secs()).retry(retry)).await?)
 }

@@ -30,11 +30,11 @@ async fn approval(ctx: &WorkflowContext, _input: ()) -> WorkflowResult<Vec<Strin
     let mut names = Vec::new();
     while names.len() < 2 {
         select! {
-            name = ctx.receive(APPROVE) => names.push(name),
             () = ctx.canceled() => {
-                ctx.activity(Desk::tidy_up, ()).await?;
+                ctx.non_cancellable().activity(Desk::tidy_up, ()).await?;
                 return Err(WorkflowError::canceled());
             }
+            name = ctx.receive(APPROVE) => names.push(name?),
         }
     }
     Ok(names)
@@ -45,7 +45,7 @@ async fn approval(ctx: &WorkflowContext, _input: ()) -> WorkflowResult<Vec<Strin
 async fn sum(ctx: &WorkflowContext, _input: ()) -> WorkflowResult<u64> {
     let mut sum = 0;
     loop {
-        match ctx.receive_named::<u64>("add").await {
+        match ctx.receive_named::<u64>("add").await? {
             0 => return Ok(sum),
             number => sum += number,
         }
@@ -71,13 +71,13 @@ async fn result<T: DeserializeOwned>(world: &World, id: &str) -> anyhow::Result<
 async fn signals_are_heard_in_order_also_those_that_come_early_or_twice() -> anyhow::Result<()> {
     let (world, _worker, client) = started().await?;
     let run = client.start(approval, ()).id("early").task_queue("q").await?;
-    run.signal(APPROVE, &"anna".to_owned()).request_id("first").await?;
-    run.signal(APPROVE, &"anna".to_owned()).request_id("first").await?;
-    run.signal(APPROVE, &"ben".to_owned()).await?;
+    run.signal(APPROVE, "anna".to_owned()).request_id("first").await?;
+    run.signal(APPROVE, "anna".to_owned()).request_id("first").await?;
+    run.signal(APPROVE, "ben".to_owned()).await?;
     ensure!(result::<Vec<String>>(&world, "early").await? == ["anna", "ben"]);
-    let late = run.signal(APPROVE, &"carl".to_owned()).await;
+    let late = run.signal(APPROVE, "carl".to_owned()).await;
     ensure!(matches!(late, Err(RequestError::Closed { .. })), "{late:?}");
-    let nobody = client.workflow_named::<()>("nobody")?.signal(APPROVE, &String::new()).await;
+    let nobody = client.workflow_named::<()>("nobody")?.signal(APPROVE, String::new()).await;
     ensure!(matches!(nobody, Err(RequestError::NotFound { .. })), "{nobody:?}");
     Ok(())
 }
@@ -110,7 +110,7 @@ async fn no_signal_is_lost_while_a_workflow_works() -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn signal_with_start_starts_once_and_signals_each_time() -> anyhow::Result<()> {
     let (world, _worker, client) = started().await?;
-    let ask = |name: &str| client.start(approval, ()).id("both").task_queue("q").with_signal(APPROVE, &name.to_owned());
+    let ask = |name: &str| client.start(approval, ()).id("both").task_queue("q").with_signal(APPROVE, name.to_owned());
     let first = ask("anna").await?;
     let second = ask("ben").await?;
     ensure!(first.run_id() == second.run_id());
@@ -144,10 +144,10 @@ async fn a_terminated_workflow_ends_at_once() -> anyhow::Result<()> {
     let again = client.start(approval, ()).id("replaced").task_queue("q");
     let second = again.id_conflict_policy(WorkflowIdConflictPolicy::TerminateExisting).await?;
     ensure!(first.run_id() != second.run_id());
-    let to_the_first = first.signal(APPROVE, &"anna".to_owned()).await;
+    let to_the_first = first.signal(APPROVE, "anna".to_owned()).await;
     ensure!(matches!(to_the_first, Err(RequestError::Closed { .. })), "{to_the_first:?}");
-    second.signal(APPROVE, &"anna".to_owned()).await?;
-    second.signal(APPROVE, &"ben".to_owned()).await?;
+    second.signal(APPROVE, "anna".to_owned()).await?;
+    second.signal(APPROVE, "ben".to_owned()).await?;
     ensure!(result::<Vec<String>>(&world, "replaced").await? == ["anna", "ben"]);
     Ok(())
 }

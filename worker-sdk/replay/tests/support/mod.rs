@@ -3,9 +3,10 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::collections::BTreeMap;
+use std::panic::Location;
 use std::time::Duration;
 
-use tidewright_replay::{ActivityRequest, ReplayError, Run, RunContext, RunInfo, WorkflowFuture};
+use tidewright_replay::{ActivityRequest, Origin, ReplayError, Run, RunContext, RunInfo, WorkflowFuture};
 use tidewright_schemas::{
     ActivityTaskCompleted, ActivityTaskFailed, ActivityTaskScheduled, ActivityTaskStarted, Decision, EventAttributes,
     EventId, Failure, HistoryEvent, Payload, RetryPolicy, RetryState, RunId, TimerCanceled, TimerFired, TimerStarted,
@@ -25,7 +26,13 @@ pub fn run_of(workflow: impl Fn(RunContext, Option<Payload>) -> WorkflowFuture +
         run_id: RunId::from_text("run-1"),
         workflow_type: "Test".to_owned(),
     };
-    Run::new(info, Box::new(workflow))
+    Run::new(info, Box::new(move |ctx, input| workflow(ctx, input).into()))
+}
+
+/// The place that calls this.
+#[track_caller]
+pub fn here() -> Origin {
+    Location::caller()
 }
 
 /// A request for an activity with a start-to-close timeout.

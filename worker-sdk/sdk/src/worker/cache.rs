@@ -69,7 +69,7 @@ impl Cache {
 
 #[cfg(test)]
 mod tests {
-    use tidewright_replay::RunInfo;
+    use tidewright_replay::{RunInfo, WorkflowFuture};
     use tidewright_schemas::WorkflowId;
 
     use super::*;
@@ -81,7 +81,7 @@ mod tests {
             run_id: run_id.clone(),
             workflow_type: "T".to_owned(),
         };
-        let run = Run::new(info, Box::new(|_, _| Box::pin(std::future::pending())));
+        let run = Run::new(info, Box::new(|_, _| (Box::pin(std::future::pending()) as WorkflowFuture).into()));
         CachedRun { run, completion_id: "c".to_owned(), started_event_id: 3, token: "t".to_owned() }
     }
 

@@ -15,6 +15,7 @@ pub(crate) struct Meters {
     activities: Labelled<ActivityMeters>,
     workflow_tasks: Labelled<WorkflowTaskMeters>,
     workflow_task_failures: Labelled<Counter>,
+    corrupted_signals: Labelled<Counter>,
     cache_hit: Counter,
     cache_miss: Counter,
     confirmed: [Counter; 2],
@@ -54,6 +55,7 @@ impl Meters {
             }
         };
         let (of_activity, of_workflow, of_failure) = (labels.clone(), labels.clone(), labels.clone());
+        let of_signals = labels.clone();
         let of_worker = [("namespace", namespace.to_owned()), ("task_queue", task_queue.to_owned())];
         let confirmed = |verdict| counter!("tidewright_activity_task_confirmations_total", &labels("verdict", verdict));
         Self {
@@ -67,6 +69,9 @@ impl Meters {
                 let [namespace, task_queue, workflow_type] = of_failure("workflow_type", workflow_type);
                 let labels = [namespace, task_queue, workflow_type, ("failure_reason", cause.to_owned())];
                 counter!("tidewright_workflow_task_execution_failed_total", &labels)
+            }),
+            corrupted_signals: Labelled::new(move |workflow_type, _| {
+                counter!("tidewright_corrupted_signals_total", &of_signals("workflow_type", workflow_type))
             }),
             cache_hit: counter!("tidewright_sticky_cache_hit_total", &of_worker),
             cache_miss: counter!("tidewright_sticky_cache_miss_total", &of_worker),
@@ -99,6 +104,11 @@ impl Meters {
         if let Some(cause) = failed {
             self.workflow_task_failures.get(workflow_type, &format!("{cause:?}")).increment(1);
         }
+    }
+
+    /// A signal was dropped, since the workflow cannot read it.
+    pub(crate) fn corrupted_signal(&self, workflow_type: &str) {
+        self.corrupted_signals.get(workflow_type, "").increment(1);
     }
 
     pub(crate) fn replayed(&self, workflow_type: &str, began: Instant) {

@@ -100,11 +100,12 @@ impl Worker {
         Ok(worker.options(WorkerOptions::from_env()?))
     }
 
-    /// Registers a workflow.
-    pub fn workflow<I, O>(mut self, workflow: WorkflowDef<I, O>) -> Self
+    /// Registers a workflow: a function (`.workflow(order)`), or one with state (`.workflow(ExpenseApproval::run)`).
+    pub fn workflow<I, O, S>(mut self, workflow: WorkflowDef<I, O, S>) -> Self
     where
         I: DeserializeOwned + Send + 'static,
         O: Serialize + 'static,
+        S: Send + 'static,
     {
         self.registry.add_workflow(workflow);
         self

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use tidewright_client::{HistoryPages, HistoryRange};
-use tidewright_replay::{ReplayError, Run, RunInfo, WorkflowStart};
+use tidewright_replay::{Note, ReplayError, Run, RunInfo, WorkflowStart};
 use tidewright_schemas::limits::{COMMAND_BYTES_MAX, DECISIONS_MAX};
 use tidewright_schemas::{
     Command, CompleteWorkflowTask, Decision, FailWorkflowTask, Failure, WorkerIdentity, WorkflowTask,
@@ -153,6 +153,7 @@ impl Advancer<'_> {
             workflow_type: task.workflow_type.clone(),
         };
         let mut run = Run::new(info, start);
+        tell_of_outsiders(&run);
         if let Some(mut pages) = self.pages_before(task)? {
             while let Some(events) = pages.next().await.map_err(|e| Problem::HistoryUnavailable(e.to_string()))? {
                 for event in &events {
@@ -195,6 +196,38 @@ impl Advancer<'_> {
         }
         let _live = self.span.enter();
         let decisions = run.activate(task.started_event_id, task.started_time_ms)?;
+        run.take_notes().into_iter().for_each(|note| self.tell(task, note));
         Ok((run, decisions))
     }
+
+    /// Passes on what the run noted.
+    fn tell(&self, task: &WorkflowTask, note: Note) {
+        let (workflow_id, run_id, workflow_type) = (&task.workflow_id, &task.run_id, &task.workflow_type);
+        match note {
+            Note::UnreadableSignal { name, problem } => {
+                self.meters.corrupted_signal(workflow_type);
+                tracing::error!(
+                    %workflow_id, %run_id, workflow_type, signal = name, problem,
+                    "a signal is dropped: its input is not what the workflow expects"
+                );
+            }
+            Note::UnknownSignal { name } => tracing::warn!(
+                %workflow_id, %run_id, workflow_type, signal = name,
+                "a signal came for which the workflow has no handler; it is kept until the code asks for it"
+            ),
+            note => tracing::warn!(%workflow_id, %run_id, workflow_type, "{note:?}"),
+        }
+    }
+}
+
+/// The run's next task will fail; whoever reads the log should not have to wait for it.
+fn tell_of_outsiders(run: &Run) {
+    let (info, last_await) = (run.info().clone(), run.last_await());
+    run.on_outsider(move || {
+        let last_await = last_await.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(
+            workflow_id = %info.workflow_id, run_id = %info.run_id, workflow_type = info.workflow_type, last_await,
+            "something outside the workflow woke it: it awaits what is not the workflow's, and its next task will fail"
+        );
+    });
 }

@@ -1,110 +1,43 @@
-//! What workflow code can do: ask for activities, sleep, tell the time.
+//! Calls of activities.
 
 use std::borrow::Borrow;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::future::FusedFuture;
-use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tidewright_replay::{ActivityRequest, PendingActivity, PendingTimer, RunContext};
+use tidewright_replay::{ActivityRequest, Origin, PendingActivity};
 use tidewright_schemas::Failure;
-use uuid::Uuid;
 
+use super::{WorkflowContext, World};
 use crate::convert::{from_payload, to_payload};
 use crate::definition::{ActivityDef, DefaultTimeouts, MissingTimeout, WithTimeout};
 use crate::error::{ActivityFailed, application, millis};
 use crate::options::{ActivityOptions, RetryPolicy};
 
-/// The workflow's world. Everything that a workflow does goes through it, so that a replay does the same.
-///
-/// Workflow code must not do anything else that has a side effect or depends on time, chance or the process it runs
-/// in: that is for activities.
-#[derive(Debug, Clone)]
-pub struct WorkflowContext {
-    run: RunContext,
-}
-
-impl WorkflowContext {
-    pub(crate) fn new(run: RunContext) -> Self {
-        Self { run }
-    }
-
-    pub(crate) fn run(&self) -> &RunContext {
-        &self.run
-    }
-
+impl<S> WorkflowContext<S> {
     /// Calls an activity. Nothing happens until the call is awaited (or [detached](ActivityCall::detach)).
     #[must_use = "an activity call does nothing unless awaited or detached"]
+    #[track_caller]
     pub fn activity<A, I: Serialize, O, T>(
         &self,
         activity: ActivityDef<A, I, O, T>,
         input: impl Borrow<I>,
     ) -> ActivityCall<O, T> {
-        ActivityCall::new(self.run.clone(), activity.name(), activity.timeouts(), input.borrow())
+        let at = Location::caller();
+        ActivityCall::new(self.world.clone(), activity.name(), activity.timeouts(), input.borrow(), at)
     }
 
     /// Calls an activity by its name: of another service, in any language.
     #[must_use = "an activity call does nothing unless awaited or detached"]
+    #[track_caller]
     pub fn activity_named<O>(&self, name: &str, input: &impl Serialize) -> ActivityCall<O, MissingTimeout> {
-        ActivityCall::new(self.run.clone(), name, DefaultTimeouts::default(), input)
-    }
-
-    /// A durable timer. It starts when it is first awaited and is cancelled when it is dropped before it fires.
-    #[must_use = "a timer does nothing unless awaited"]
-    pub fn sleep(&self, duration: Duration) -> Sleep {
-        Sleep { state: SleepState::New(self.run.clone(), millis(duration)) }
-    }
-
-    /// The time at which the current workflow task was started: the same on every replay.
-    #[must_use]
-    pub fn now(&self) -> Timestamp {
-        let ms = i64::try_from(self.run.now_ms()).unwrap_or(i64::MAX);
-        Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX)
-    }
-
-    /// A random number, the same on every replay. It derives from the run's id: not for secrets.
-    #[must_use]
-    pub fn random_u64(&self) -> u64 {
-        let mut bytes = [0; 8];
-        self.run.fill_random(&mut bytes);
-        u64::from_le_bytes(bytes)
-    }
-
-    /// A random UUID, the same on every replay. It derives from the run's id: not for secrets.
-    #[must_use]
-    pub fn uuid(&self) -> Uuid {
-        let mut bytes = [0; 16];
-        self.run.fill_random(&mut bytes);
-        uuid::Builder::from_random_bytes(bytes).into_uuid()
-    }
-
-    /// The workflow's id.
-    #[must_use]
-    pub fn workflow_id(&self) -> &str {
-        self.run.info().workflow_id.as_str()
-    }
-
-    /// The run's id.
-    #[must_use]
-    pub fn run_id(&self) -> &str {
-        self.run.info().run_id.as_str()
-    }
-
-    /// The workflow's type.
-    #[must_use]
-    pub fn workflow_type(&self) -> &str {
-        &self.run.info().workflow_type
-    }
-
-    /// The namespace.
-    #[must_use]
-    pub fn namespace(&self) -> &str {
-        &self.run.info().namespace
+        ActivityCall::new(self.world.clone(), name, DefaultTimeouts::default(), input, Location::caller())
     }
 }
 
@@ -128,39 +61,38 @@ impl WorkflowContext {
 /// ```
 #[must_use = "an activity call does nothing unless awaited or detached"]
 pub struct ActivityCall<O, T = WithTimeout> {
+    pub(super) world: World,
+    at: Origin,
     state: CallState,
     types: PhantomData<fn() -> (O, T)>,
 }
 
 enum CallState {
-    New(RunContext, ActivityRequest),
+    New(ActivityRequest),
     Invalid(Box<Failure>),
-    Pending(PendingActivity),
+    Pending(PendingActivity, String),
     Done,
 }
 
 impl<O, T> ActivityCall<O, T> {
-    fn new<I: Serialize>(run: RunContext, name: &str, timeouts: DefaultTimeouts, input: &I) -> Self {
+    fn new<I: Serialize>(world: World, name: &str, timeouts: DefaultTimeouts, input: &I, at: Origin) -> Self {
         let state = match to_payload(input) {
-            Ok(input) => CallState::New(
-                run,
-                ActivityRequest {
-                    activity_type: name.to_owned(),
-                    task_queue: None,
-                    input: Some(input),
-                    start_to_close_timeout_ms: timeouts.start_to_close.map(millis),
-                    schedule_to_start_timeout_ms: timeouts.schedule_to_start.map(millis),
-                    schedule_to_close_timeout_ms: timeouts.schedule_to_close.map(millis),
-                    retry_policy: None,
-                },
-            ),
+            Ok(input) => CallState::New(ActivityRequest {
+                activity_type: name.to_owned(),
+                task_queue: None,
+                input: Some(input),
+                start_to_close_timeout_ms: timeouts.start_to_close.map(millis),
+                schedule_to_start_timeout_ms: timeouts.schedule_to_start.map(millis),
+                schedule_to_close_timeout_ms: timeouts.schedule_to_close.map(millis),
+                retry_policy: None,
+            }),
             Err(problem) => CallState::Invalid(application(
                 problem.error_type("Input"),
                 format!("the input of activity `{name}` cannot be sent: {problem}"),
                 true,
             )),
         };
-        Self { state, types: PhantomData }
+        Self { world, at, state, types: PhantomData }
     }
 
     /// With these options; what they leave out stays as it was.
@@ -207,10 +139,10 @@ impl<O, T> ActivityCall<O, T> {
     }
 
     fn changed<U>(mut self, change: impl FnOnce(&mut ActivityRequest)) -> ActivityCall<O, U> {
-        if let CallState::New(_, request) = &mut self.state {
+        if let CallState::New(request) = &mut self.state {
             change(request);
         }
-        ActivityCall { state: self.state, types: PhantomData }
+        ActivityCall { world: self.world, at: self.at, state: self.state, types: PhantomData }
     }
 }
 
@@ -218,10 +150,10 @@ impl<O> ActivityCall<O, WithTimeout> {
     /// Fire and forget: asks for the activity now and waits for nothing. It outlives the workflow.
     pub fn detach(self) {
         match self.state {
-            CallState::New(run, request) => run.detach_activity(request),
+            CallState::New(request) => self.world.run.detach_activity(request),
             CallState::Invalid(failure) => tracing::error!(problem = failure.message, "a detached activity is lost"),
             // Asked for already: it goes on by itself.
-            CallState::Pending(_) | CallState::Done => {}
+            CallState::Pending(..) | CallState::Done => {}
         }
     }
 }
@@ -230,15 +162,24 @@ impl<O: DeserializeOwned> Future for ActivityCall<O, WithTimeout> {
     type Output = Result<O, ActivityFailed>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut pending = match std::mem::replace(&mut self.state, CallState::Done) {
-            CallState::New(run, request) => run.schedule_activity(request),
-            CallState::Pending(pending) => pending,
+        let is_canceled = self.world.is_canceled();
+        let (mut pending, activity_type) = match std::mem::replace(&mut self.state, CallState::Done) {
+            CallState::New(request) if is_canceled => {
+                return Poll::Ready(Err(ActivityFailed::canceled(&request.activity_type)));
+            }
+            CallState::New(request) => {
+                let activity_type = request.activity_type.clone();
+                (self.world.run.schedule_activity(request, self.at), activity_type)
+            }
+            CallState::Pending(pending, activity_type) => (pending, activity_type),
             CallState::Invalid(failure) => return Poll::Ready(Err(ActivityFailed::new(failure))),
             CallState::Done => return Poll::Pending,
         };
         match Pin::new(&mut pending).poll(cx) {
+            // Dropping it gives the activity up.
+            Poll::Pending if is_canceled => Poll::Ready(Err(ActivityFailed::canceled(&activity_type))),
             Poll::Pending => {
-                self.state = CallState::Pending(pending);
+                self.state = CallState::Pending(pending, activity_type);
                 Poll::Pending
             }
             Poll::Ready(Err(failure)) => Poll::Ready(Err(ActivityFailed::new(failure))),
@@ -253,40 +194,5 @@ impl<O: DeserializeOwned> Future for ActivityCall<O, WithTimeout> {
 impl<O: DeserializeOwned> FusedFuture for ActivityCall<O, WithTimeout> {
     fn is_terminated(&self) -> bool {
         matches!(self.state, CallState::Done)
-    }
-}
-
-/// A durable timer.
-#[must_use = "a timer does nothing unless awaited"]
-pub struct Sleep {
-    state: SleepState,
-}
-
-enum SleepState {
-    New(RunContext, u64),
-    Pending(PendingTimer),
-    Done,
-}
-
-impl Future for Sleep {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut pending = match std::mem::replace(&mut self.state, SleepState::Done) {
-            SleepState::New(run, ms) => run.start_timer(ms),
-            SleepState::Pending(pending) => pending,
-            SleepState::Done => return Poll::Pending,
-        };
-        let poll = Pin::new(&mut pending).poll(cx);
-        if poll.is_pending() {
-            self.state = SleepState::Pending(pending);
-        }
-        poll
-    }
-}
-
-impl FusedFuture for Sleep {
-    fn is_terminated(&self) -> bool {
-        matches!(self.state, SleepState::Done)
     }
 }
