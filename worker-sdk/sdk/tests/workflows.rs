@@ -133,7 +133,9 @@ async fn serve_pages(history: Vec<HistoryEvent>) -> String {
             let from: u64 = from.split(' ').next().unwrap().parse().unwrap();
             let event = history.iter().find(|event| event.event_id == from).unwrap();
             let next = from + 1;
-            let body = serde_json::json!({"run_id": "r", "events": [event], "next_event_id": next}).to_string();
+            let body =
+                serde_json::json!({"run_id": "r", "status": "Running", "events": [event], "next_event_id": next})
+                    .to_string();
             let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
             socket.write_all((head + &body).as_bytes()).await.unwrap();
         }
