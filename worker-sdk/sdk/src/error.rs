@@ -92,6 +92,25 @@ impl WorkflowError {
         Self { failure: application(error_type.into(), message.to_string(), false) }
     }
 
+    /// Makes another workflow error the cause.
+    pub(crate) fn with_cause(mut self, cause: Self) -> Self {
+        self.failure.cause = Some(cause.failure);
+        self
+    }
+
+    /// Whether it says that something was cancelled: the workflow, a scope, or an activity.
+    #[must_use]
+    pub fn is_canceled(&self) -> bool {
+        let mut failure = &self.failure;
+        loop {
+            match (&failure.info, &failure.cause) {
+                (FailureInfo::Canceled(_), _) => return true,
+                (FailureInfo::Activity(_), Some(cause)) => failure = cause,
+                _ => return false,
+            }
+        }
+    }
+
     /// The workflow ends as cancelled, if somebody has asked it to end; else as failed.
     #[must_use]
     pub fn canceled() -> Self {

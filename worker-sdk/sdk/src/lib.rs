@@ -52,6 +52,7 @@ mod handlers;
 mod options;
 pub mod prelude;
 mod registry;
+mod saga;
 mod shown;
 #[cfg(feature = "opentelemetry")]
 pub mod telemetry;
@@ -68,6 +69,7 @@ pub use futures::{join, select_biased as select, try_join};
 pub use handlers::{HandlerSet, WorkflowState};
 pub use options::{ActivityOptions, Durations, RetryPolicy};
 pub use registry::ActivitySet;
+pub use saga::{CompensationFailed, Saga};
 pub use tidewright_client::{
     Client, ClientConfig, ConfigError, QueryDef, ReadError, RequestError, ResultError, SignalCall, SignalDef,
     StartCall, StartError, WorkflowFailed, WorkflowHandle, WorkflowNamed, WorkflowType,

@@ -2,7 +2,7 @@
 
 pub use crate::{
     Activities, ActivityContext, ActivityDef, ActivityError, ActivityFailed, ActivityOptions, ActivityResult,
-    ActivitySet, Canceled, CancellationScope, Client, ClientConfig, Durations, Elapsed, RetryPolicy, SignalDef,
-    TimeoutError, Worker, WorkerOptions, WorkflowContext, WorkflowDef, WorkflowError, WorkflowFutureExt, WorkflowNamed,
-    WorkflowResult, activities, join, select, try_join, workflow,
+    ActivitySet, Canceled, CancellationScope, Client, ClientConfig, CompensationFailed, Durations, Elapsed,
+    RetryPolicy, Saga, SignalDef, TimeoutError, Worker, WorkerOptions, WorkflowContext, WorkflowDef, WorkflowError,
+    WorkflowFutureExt, WorkflowNamed, WorkflowResult, activities, join, select, try_join, workflow,
 };

@@ -95,6 +95,20 @@ impl<O, T> ActivityCall<O, T> {
         Self { world, at, state, types: PhantomData }
     }
 
+    /// The activity's type.
+    pub(crate) fn activity_type(&self) -> String {
+        match &self.state {
+            CallState::New(request) => request.activity_type.clone(),
+            CallState::Pending(_, activity_type) => activity_type.clone(),
+            CallState::Invalid(_) | CallState::Done => String::new(),
+        }
+    }
+
+    /// The same call in another scope.
+    pub(crate) fn in_scope_of<S>(self, ctx: &WorkflowContext<S>) -> Self {
+        Self { world: ctx.world.clone(), ..self }
+    }
+
     /// With these options; what they leave out stays as it was.
     pub fn options(self, options: impl Borrow<ActivityOptions>) -> ActivityCall<O> {
         let options = options.borrow();
