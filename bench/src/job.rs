@@ -45,13 +45,28 @@ pub(crate) async fn chain(ctx: &WorkflowContext, mut payload: Payload) -> Workfl
     Ok(payload)
 }
 
+/// Adds a number to the tally; 0 ends it.
+pub(crate) const ADD: SignalDef<u32> = SignalDef::new("add");
+
+/// Adds up signals until one says 0.
+#[workflow]
+pub(crate) async fn tally(ctx: &WorkflowContext, _input: ()) -> WorkflowResult<u32> {
+    let mut sum = 0;
+    loop {
+        match ctx.receive(ADD).await? {
+            0 => return Ok(sum),
+            number => sum += number,
+        }
+    }
+}
+
 /// Runs the worker until it is told to stop.
 pub(crate) async fn work() -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let client = Client::from_env().context("the client cannot be made")?;
     let options = WorkerOptions::from_env().context("the worker cannot be configured")?;
-    let worker = Worker::new(&client, TASK_QUEUE).options(options).workflow(chain).activities(Nothing);
+    let worker = Worker::new(&client, TASK_QUEUE).options(options).workflow(chain).workflow(tally).activities(Nothing);
     worker.run().await.context("the worker ended")
 }
 

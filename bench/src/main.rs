@@ -10,6 +10,7 @@ mod load;
 mod options;
 mod programs;
 mod report;
+mod signals;
 mod usage;
 
 use std::process::ExitCode;
@@ -32,6 +33,9 @@ async fn main() -> anyhow::Result<ExitCode> {
     match Options::parse().command {
         Command::Seq { steps, run } => benchmark(&[Workload::seq(steps)], &run).await,
         Command::Throughput { steps, clients, run } => benchmark(&[Workload::throughput(steps, clients)], &run).await,
+        Command::Signals { signals, in_flight, run } => {
+            signals::benchmark(signals, in_flight, &run).await.map(|()| ExitCode::SUCCESS)
+        }
         Command::All { run } => benchmark(&Workload::all(), &run).await,
         Command::Worker => job::work().await.map(|()| ExitCode::SUCCESS),
     }

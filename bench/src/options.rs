@@ -38,6 +38,17 @@ pub(crate) enum Command {
         #[command(flatten)]
         run: RunOptions,
     },
+    /// Many signals to one workflow: what one costs at the end, by what it costs at the beginning
+    Signals {
+        /// How many
+        #[arg(long, value_name = "N", default_value_t = 10_000)]
+        signals: u32,
+        /// How many are on their way at the same time
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        in_flight: u32,
+        #[command(flatten)]
+        run: RunOptions,
+    },
     /// Latency with 1, 3 and 10 activities, and throughput with 16, 64 and 256 clients, one after the other
     All {
         #[command(flatten)]

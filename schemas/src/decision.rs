@@ -1,10 +1,12 @@
 //! Decisions: what workflow code asks for when it is advanced (Temporal: commands).
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::tagged::tagged_enum;
-use crate::{Failure, Payload, RetryPolicy};
+use crate::{Failure, Payload, Priority, RetryPolicy, UserMetadata};
 
 tagged_enum! {
     /// One thing that workflow code asks for.
@@ -25,7 +27,7 @@ tagged_enum! {
 }
 
 /// Runs an activity.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ScheduleActivity {
     /// Unique among the run's open activities.
     pub activity_id: String,
@@ -37,6 +39,9 @@ pub struct ScheduleActivity {
     /// What it is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Payload>,
+    /// Context that is passed on to the activity, for interceptors.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub header: BTreeMap<String, Payload>,
     /// Limit for one attempt from its start. This or `schedule_to_close_timeout_ms` is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_to_close_timeout_ms: Option<u64>,
@@ -52,15 +57,24 @@ pub struct ScheduleActivity {
     /// Fire and forget: the activity outlives its run, and its end does not wake the workflow.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub detached: bool,
+    /// Which tasks of a queue go first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
+    /// What a user interface shows of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_metadata: Option<UserMetadata>,
 }
 
 /// Starts a timer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StartTimer {
     /// Unique among the run's open timers.
     pub timer_id: String,
     /// How long, in milliseconds.
     pub start_to_fire_timeout_ms: u64,
+    /// What a user interface shows of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_metadata: Option<UserMetadata>,
 }
 
 /// Cancels a timer; nothing happens if it has fired meanwhile.

@@ -18,6 +18,9 @@ pub struct Failure {
     /// Where it was raised, if the worker tells.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub stack_trace: String,
+    /// What the worker encoded of message and stack trace, so that only it can read them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoded_attributes: Option<Payload>,
     /// What kind of failure it is.
     pub info: FailureInfo,
     /// What led to it.
@@ -58,6 +61,16 @@ pub struct ApplicationFailure {
     /// Overrides the policy's delay before the next attempt, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_retry_delay_ms: Option<u64>,
+    /// How much it matters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub category: Option<ApplicationErrorCategory>,
+}
+
+/// How much a failure of the user's code matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ApplicationErrorCategory {
+    /// It is expected, and nobody needs to look at it.
+    Benign,
 }
 
 /// Which timeout ran out.
@@ -87,6 +100,9 @@ pub struct CanceledFailure {
     /// What the cancelled code says about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub details: Option<Payload>,
+    /// Who cancelled.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub identity: String,
 }
 
 /// A termination.
@@ -120,6 +136,8 @@ pub struct ActivityFailure {
 /// Why an activity is not tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum RetryState {
+    /// It is being tried again.
+    InProgress,
     /// The failure says so.
     NonRetryableFailure,
     /// The policy's attempts are used up.
@@ -130,6 +148,8 @@ pub enum RetryState {
     RetryPolicyNotSet,
     /// The failure is the engine's own.
     InternalServerError,
+    /// It was asked to end.
+    CancelRequested,
 }
 
 /// A failure that Tidewright raised.
@@ -166,7 +186,7 @@ impl Failure {
     #[must_use]
     pub fn of(message: impl Into<String>, info: FailureInfo) -> Self {
         let message = message.into();
-        Self { message, source: String::new(), stack_trace: String::new(), info, cause: None }
+        Self { message, source: String::new(), stack_trace: String::new(), encoded_attributes: None, info, cause: None }
     }
 
     /// Adds the cause.
@@ -209,8 +229,9 @@ impl Failure {
             FailureInfo::Canceled(canceled) => canceled.details.as_ref().map_or(0, Payload::size),
             _ => 0,
         };
+        let encoded = self.encoded_attributes.as_ref().map_or(0, Payload::size);
         let cause = self.cause.as_ref().map_or(0, |cause| cause.size());
-        self.message.len() + self.stack_trace.len() + details + cause + 128
+        self.message.len() + self.stack_trace.len() + details + encoded + cause + 128
     }
 
     /// Shortens long texts, keeping their beginning, so that a failure always fits its record (R7).

@@ -6,6 +6,7 @@
 //!
 //! The crate is pure: no I/O, no clock, no randomness.
 
+mod annotation;
 pub mod api;
 mod cluster;
 mod command;
@@ -27,6 +28,10 @@ mod task;
 pub mod topics;
 mod trace;
 
+pub use annotation::{
+    ActivityLink, BatchJobLink, Link, NexusOperationLink, Priority, SdkMetadata, UserMetadata, VersioningBehavior,
+    WorkerVersioning, WorkflowEventLink, WorkflowLink,
+};
 pub use cluster::{ClusterRecord, NamespaceRecord, NodeRecord, PartitionRecord};
 pub use command::{
     Command, CommandError, CompleteActivity, CompleteWorkflowTask, ConfirmTask, EffectFailed, EffectFailure,
@@ -38,15 +43,15 @@ pub use decision::{
     CancelTimer, CancelWorkflow, CompleteWorkflow, Decision, FailWorkflow, ScheduleActivity, StartTimer,
 };
 pub use event::{
-    ActivityTaskCompleted, ActivityTaskFailed, ActivityTaskScheduled, ActivityTaskStarted, ActivityTaskTimedOut,
-    EventAttributes, HistoryEvent, TimerCanceled, TimerFired, TimerStarted, WorkflowExecutionCancelRequested,
-    WorkflowExecutionCanceled, WorkflowExecutionCompleted, WorkflowExecutionFailed, WorkflowExecutionSignaled,
-    WorkflowExecutionStarted, WorkflowExecutionTerminated, WorkflowExecutionTimedOut, WorkflowTaskCompleted,
-    WorkflowTaskFailed, WorkflowTaskFailedCause, WorkflowTaskScheduled, WorkflowTaskStarted,
+    ActivityTaskCompleted, ActivityTaskFailed, ActivityTaskFailedCause, ActivityTaskScheduled, ActivityTaskStarted,
+    ActivityTaskTimedOut, EventAttributes, HistoryEvent, TimerCanceled, TimerFired, TimerStarted,
+    WorkflowExecutionCancelRequested, WorkflowExecutionCanceled, WorkflowExecutionCompleted, WorkflowExecutionFailed,
+    WorkflowExecutionSignaled, WorkflowExecutionStarted, WorkflowExecutionTerminated, WorkflowExecutionTimedOut,
+    WorkflowTaskCompleted, WorkflowTaskFailed, WorkflowTaskFailedCause, WorkflowTaskScheduled, WorkflowTaskStarted,
 };
 pub use failure::{
-    ActivityFailure, ApplicationFailure, CanceledFailure, Failure, FailureInfo, RetryState, ServerFailure,
-    TerminatedFailure, TimeoutFailure, TimeoutType,
+    ActivityFailure, ApplicationErrorCategory, ApplicationFailure, CanceledFailure, Failure, FailureInfo, RetryState,
+    ServerFailure, TerminatedFailure, TimeoutFailure, TimeoutType,
 };
 pub use ids::{EventId, RunId, TaskId, TaskKind, WorkflowId, WorkflowIdError};
 pub use payload::{EncodedPayload, Payload, PayloadError};

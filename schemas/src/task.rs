@@ -1,9 +1,11 @@
 //! Tasks: what workers consume.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{EventId, Failure, HistoryEvent, Payload, RunId, WorkflowId};
+use crate::{EventId, Failure, HistoryEvent, Payload, Priority, RetryPolicy, RunId, WorkflowId};
 
 /// Advance a workflow. Carries what is new since the completion that it names; a worker that does not hold the run in
 /// that state gets the rest of the history from `history_url`.
@@ -27,6 +29,9 @@ pub struct WorkflowTask {
     pub started_event_id: EventId,
     /// When the task was sent, in milliseconds since 1970: the run's time during this activation.
     pub started_time_ms: u64,
+    /// Limit for the task, in milliseconds, if the workflow's start set one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow_task_timeout_ms: Option<u64>,
     /// `WorkflowTaskStarted` of the last accepted task; 0 if there was none.
     pub previous_started_event_id: EventId,
     /// The id of the last accepted completion; none if there was none.
@@ -66,6 +71,15 @@ pub struct ActivityTask {
     /// What it is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Payload>,
+    /// Context for interceptors.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub header: BTreeMap<String, Payload>,
+    /// Which tasks of a queue go first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
+    /// How failures are retried.
+    #[serde(default)]
+    pub retry_policy: RetryPolicy,
     /// When the activity was asked for, in milliseconds since 1970.
     pub scheduled_time_ms: u64,
     /// When this attempt was sent, in milliseconds since 1970.

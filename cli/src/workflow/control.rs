@@ -31,21 +31,9 @@ pub(crate) struct SignalOptions {
     pub(super) server: ServerOptions,
 }
 
-/// Options of `tidewright workflow cancel`.
+/// Options of `tidewright workflow cancel` and `terminate`.
 #[derive(Debug, Args)]
-pub(crate) struct CancelOptions {
-    #[command(flatten)]
-    run: RunOptions,
-    /// Why, for people
-    #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
-    #[command(flatten)]
-    pub(super) server: ServerOptions,
-}
-
-/// Options of `tidewright workflow terminate`.
-#[derive(Debug, Args)]
-pub(crate) struct TerminateOptions {
+pub(crate) struct EndOptions {
     #[command(flatten)]
     run: RunOptions,
     /// Why, for people
@@ -60,32 +48,31 @@ pub(super) async fn signal(options: SignalOptions) -> Result<ExitCode, CliError>
         run_id: options.run.run_id.clone(),
         signal_name: options.name,
         input: options.input,
-        header: Default::default(),
         request_id: Some(options.request_id.unwrap_or_else(random_id)),
         identity: Some(identity()),
-        reply_to: None,
+        ..SignalWorkflow::default()
     };
     ask(&options.server, &options.run, "signal", &signal, "Signalled").await
 }
 
-pub(super) async fn cancel(options: CancelOptions) -> Result<ExitCode, CliError> {
+pub(super) async fn cancel(options: EndOptions) -> Result<ExitCode, CliError> {
     let cancel = RequestCancelWorkflow {
         run_id: options.run.run_id.clone(),
         reason: options.reason,
+        request_id: Some(random_id()),
         identity: Some(identity()),
-        reply_to: None,
+        ..RequestCancelWorkflow::default()
     };
     ask(&options.server, &options.run, "cancel", &cancel, "Asked to end:").await
 }
 
-pub(super) async fn terminate(options: TerminateOptions) -> Result<ExitCode, CliError> {
+pub(super) async fn terminate(options: EndOptions) -> Result<ExitCode, CliError> {
     let terminate = TerminateWorkflow {
         run_id: options.run.run_id.clone(),
         reason: options.reason,
-        details: None,
         request_id: Some(random_id()),
         identity: Some(identity()),
-        reply_to: None,
+        ..TerminateWorkflow::default()
     };
     ask(&options.server, &options.run, "terminate", &terminate, "Terminated").await
 }

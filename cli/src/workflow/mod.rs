@@ -40,9 +40,9 @@ pub(crate) enum WorkflowCommand {
     /// Show what a workflow waits for, and where in its code
     Stack(query::StackOptions),
     /// Ask a workflow to end: its code is told, cleans up and decides how it ends
-    Cancel(control::CancelOptions),
+    Cancel(control::EndOptions),
     /// End a workflow at once, without asking its code
-    Terminate(control::TerminateOptions),
+    Terminate(control::EndOptions),
     /// Wait for a workflow's end and print its result
     ///
     /// The result goes to stdout as JSON. A workflow that failed is shown on stderr, and the exit code is 1.

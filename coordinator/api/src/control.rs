@@ -37,7 +37,8 @@ pub(crate) async fn cancel(
     JsonBody(body): JsonBody,
 ) -> Result<Json<AcceptedRequest>, Failed> {
     let cancel: RequestCancelWorkflow = read(&body, r#"{"reason":"the customer changed their mind"}"#)?;
-    ask(api, path, &headers, cancel.into()).await
+    let command = RequestCancelWorkflow { request_id: named(cancel.request_id), ..cancel };
+    ask(api, path, &headers, command.into()).await
 }
 
 pub(crate) async fn terminate(

@@ -110,7 +110,7 @@ fn failure_of_close(closing: EventAttributes) -> Option<Failure> {
     match closing {
         EventAttributes::WorkflowExecutionFailed(failed) => Some(failed.failure),
         EventAttributes::WorkflowExecutionCanceled(canceled) => {
-            let info = CanceledFailure { details: canceled.details };
+            let info = CanceledFailure { details: canceled.details, ..CanceledFailure::default() };
             Some(Failure::of("the workflow was cancelled", info.into()))
         }
         EventAttributes::WorkflowExecutionTerminated(terminated) => {

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ReplyTo;
-use crate::{Payload, RunId};
+use crate::{Link, Payload, RunId};
 
 /// What a workflow is told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -22,7 +22,7 @@ pub struct Signal {
 }
 
 /// Tells a workflow something. It is buffered until the workflow listens, and never lost while the run is open.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct SignalWorkflow {
     /// The run that is meant. Default: the open one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -38,6 +38,9 @@ pub struct SignalWorkflow {
     /// Makes repeats one. The header `ce_id` stands in for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+    /// What it has to do with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Link>,
     /// Who signals, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
@@ -47,7 +50,7 @@ pub struct SignalWorkflow {
 }
 
 /// Asks a workflow to end: its code is told, cleans up and decides how it ends.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct RequestCancelWorkflow {
     /// The run that is meant. Default: the open one.
@@ -56,6 +59,12 @@ pub struct RequestCancelWorkflow {
     /// Why, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Makes repeats one, also after the run has ended. The header `ce_id` stands in for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// What it has to do with.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Link>,
     /// Who asks, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
@@ -80,6 +89,9 @@ pub struct TerminateWorkflow {
     /// Makes repeats one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+    /// What it has to do with.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Link>,
     /// Who asks, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ReplyTo;
 use super::control::Signal;
-use crate::{Payload, WorkflowId};
+use crate::{Link, Payload, Priority, UserMetadata, WorkflowId};
 
 /// Starts a workflow. A person needs to write only the type, the id, the task queue and the input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +36,9 @@ pub struct StartWorkflow {
     /// Limit for one run, in milliseconds. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow_run_timeout_ms: Option<u64>,
+    /// Limit for one workflow task, in milliseconds. Default: the worker's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow_task_timeout_ms: Option<u64>,
     /// How long the first workflow task waits, in milliseconds. Default: it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_delay_ms: Option<u64>,
@@ -45,6 +48,15 @@ pub struct StartWorkflow {
     /// Context that is passed on to the workflow, for interceptors.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub header: BTreeMap<String, Payload>,
+    /// Which tasks of a queue go first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
+    /// What a user interface shows of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_metadata: Option<UserMetadata>,
+    /// What it has to do with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Link>,
     /// Who asks, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
@@ -67,9 +79,13 @@ impl StartWorkflow {
             workflow_id_conflict_policy: None,
             workflow_execution_timeout_ms: None,
             workflow_run_timeout_ms: None,
+            workflow_task_timeout_ms: None,
             start_delay_ms: None,
             memo: BTreeMap::new(),
             header: BTreeMap::new(),
+            priority: None,
+            user_metadata: None,
+            links: Vec::new(),
             identity: None,
             reply_to: None,
         }

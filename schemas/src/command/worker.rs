@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ReplyTo;
-use crate::{Decision, Failure, Payload, WorkflowTaskFailedCause};
+use crate::{
+    ActivityTaskFailedCause, Decision, Failure, Payload, SdkMetadata, WorkerVersioning, WorkflowTaskFailedCause,
+};
 
 /// Which worker speaks.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -26,9 +28,23 @@ pub struct CompleteWorkflowTask {
     /// What the workflow asks for, in order.
     #[serde(default)]
     pub decisions: Vec<Decision>,
+    /// What the SDK notes about how it advanced the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sdk_metadata: Option<SdkMetadata>,
+    /// Which version of the code advanced the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub versioning: Option<WorkerVersioning>,
     /// Who did it.
     #[serde(default)]
     pub worker: WorkerIdentity,
+}
+
+impl CompleteWorkflowTask {
+    /// A completion with nothing but what every one has.
+    #[must_use]
+    pub fn new(token: String, completion_id: String, decisions: Vec<Decision>, worker: WorkerIdentity) -> Self {
+        Self { token, completion_id, decisions, sdk_metadata: None, versioning: None, worker }
+    }
 }
 
 /// A worker could not advance a workflow; the task is tried again with backoff.
@@ -74,9 +90,20 @@ pub struct FailActivity {
     pub token: String,
     /// Why.
     pub failure: Failure,
+    /// What the worker could not do, if it was not the activity's code that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<ActivityTaskFailedCause>,
     /// Who did it.
     #[serde(default)]
     pub worker: WorkerIdentity,
+}
+
+impl FailActivity {
+    /// A failure of the activity's own.
+    #[must_use]
+    pub fn new(token: String, failure: Failure, worker: WorkerIdentity) -> Self {
+        Self { token, failure, cause: None, worker }
+    }
 }
 
 /// May this task run? Asked for a task that may be a repeat (R25).

@@ -1,9 +1,11 @@
 //! Events of activities.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{EventId, Failure, Payload, RetryPolicy, RetryState, WorkerIdentity};
+use crate::{EventId, Failure, Payload, Priority, RetryPolicy, RetryState, UserMetadata, WorkerIdentity};
 
 /// An activity was asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -17,6 +19,9 @@ pub struct ActivityTaskScheduled {
     /// What it was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Payload>,
+    /// Context for interceptors.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub header: BTreeMap<String, Payload>,
     /// Limit for one attempt from its start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_to_close_timeout_ms: Option<u64>,
@@ -31,6 +36,12 @@ pub struct ActivityTaskScheduled {
     /// Fire and forget: the activity outlives its run, and its end does not wake the workflow.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub detached: bool,
+    /// Which tasks of a queue go first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
+    /// What a user interface shows of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_metadata: Option<UserMetadata>,
     /// The workflow task that decided it.
     pub workflow_task_completed_event_id: EventId,
 }
@@ -65,6 +76,17 @@ pub struct ActivityTaskCompleted {
     pub worker: WorkerIdentity,
 }
 
+/// Why a worker could not do its part of an activity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ActivityTaskFailedCause {
+    /// What the activity returned, or its details, is too large.
+    PayloadsTooLarge,
+    /// What the activity was given or returned could not be fetched or stored.
+    ExternalStorageFailure,
+    /// The worker failed outside the activity's code.
+    ActivityWorkerUnhandledFailure,
+}
+
 /// An activity failed for good.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ActivityTaskFailed {
@@ -76,6 +98,9 @@ pub struct ActivityTaskFailed {
     pub failure: Failure,
     /// Why it was not tried again.
     pub retry_state: RetryState,
+    /// What the worker could not do, if it was not the activity's code that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<ActivityTaskFailedCause>,
     /// Who ran it.
     #[serde(default)]
     pub worker: WorkerIdentity,

@@ -12,7 +12,8 @@ mod workflow;
 mod workflow_task;
 
 pub use activity::{
-    ActivityTaskCompleted, ActivityTaskFailed, ActivityTaskScheduled, ActivityTaskStarted, ActivityTaskTimedOut,
+    ActivityTaskCompleted, ActivityTaskFailed, ActivityTaskFailedCause, ActivityTaskScheduled, ActivityTaskStarted,
+    ActivityTaskTimedOut,
 };
 pub use timer::{TimerCanceled, TimerFired, TimerStarted};
 pub use workflow::{

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::EventId;
+use crate::{EventId, UserMetadata};
 
 /// A timer began.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -12,6 +12,9 @@ pub struct TimerStarted {
     pub timer_id: String,
     /// How long, in milliseconds.
     pub start_to_fire_timeout_ms: u64,
+    /// What a user interface shows of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_metadata: Option<UserMetadata>,
     /// The workflow task that decided it.
     pub workflow_task_completed_event_id: EventId,
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{EventId, Failure, Payload, RetryState, RunId, WorkflowIdReusePolicy};
+use crate::{EventId, Failure, Link, Payload, Priority, RetryState, RunId, UserMetadata, WorkflowIdReusePolicy};
 
 /// A run began.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +29,9 @@ pub struct WorkflowExecutionStarted {
     /// Limit for this run, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow_run_timeout_ms: Option<u64>,
+    /// Limit for one workflow task, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow_task_timeout_ms: Option<u64>,
     /// When the workflow's limit runs out, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow_execution_expiration_time_ms: Option<u64>,
@@ -41,6 +44,15 @@ pub struct WorkflowExecutionStarted {
     /// Context for interceptors.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub header: BTreeMap<String, Payload>,
+    /// Which tasks of a queue go first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
+    /// What a user interface shows of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_metadata: Option<UserMetadata>,
+    /// What it has to do with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Link>,
     /// Who asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
@@ -91,6 +103,9 @@ pub struct WorkflowExecutionTerminated {
     /// Makes repeats of the request one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+    /// What it has to do with.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Link>,
     /// Who asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
@@ -120,18 +135,27 @@ pub struct WorkflowExecutionSignaled {
     /// Makes repeats of the request one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+    /// What it has to do with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Link>,
     /// Who signalled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
 }
 
 /// The workflow was asked to end.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct WorkflowExecutionCancelRequested {
     /// Why, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
+    /// Makes repeats of the request one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// What it has to do with.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Link>,
     /// Who asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,

@@ -65,8 +65,8 @@ impl Story {
             }
             ("begun", _) => WorkflowTaskStarted { scheduled_event_id }.into(),
             ("done", _) => {
-                let completion_id = "c".to_owned();
-                WorkflowTaskCompleted { scheduled_event_id, started_event_id, completion_id, worker }.into()
+                let ids = format!(r#""scheduled_event_id":{scheduled_event_id},"started_event_id":{started_event_id}"#);
+                minimal("WorkflowTaskCompleted", &format!(r#"{{{ids},"completion_id":"c"}}"#))
             }
             ("failed" | "force-closed", _) => {
                 let cause = match sentence {
@@ -93,7 +93,11 @@ impl Story {
         let (timer_id, started_event_id) = (id.to_owned(), self.the(&format!("timer {id}")));
         let workflow_task_completed_event_id = self.the("done");
         match verb {
-            "timer" => TimerStarted { timer_id, start_to_fire_timeout_ms: 1, workflow_task_completed_event_id }.into(),
+            "timer" => {
+                let (start_to_fire_timeout_ms, user_metadata) = (1, None);
+                TimerStarted { timer_id, start_to_fire_timeout_ms, user_metadata, workflow_task_completed_event_id }
+                    .into()
+            }
             "fired" => TimerFired { timer_id, started_event_id }.into(),
             _ => TimerCanceled { timer_id, started_event_id, workflow_task_completed_event_id }.into(),
         }
@@ -110,7 +114,8 @@ impl Story {
             "result" => ActivityTaskCompleted { scheduled_event_id, started_event_id, result: None, worker }.into(),
             "failure" => {
                 let failure = failure();
-                ActivityTaskFailed { scheduled_event_id, started_event_id, failure, retry_state, worker }.into()
+                let cause = None;
+                ActivityTaskFailed { scheduled_event_id, started_event_id, failure, retry_state, cause, worker }.into()
             }
             "too late" => {
                 let failure = failure();

@@ -258,7 +258,7 @@ impl World {
             }
             Err(for_good) => {
                 let failure = Failure::application("Simulated", "as planned", for_good);
-                FailActivity { token, failure, worker }.into()
+                FailActivity::new(token, failure, worker).into()
             }
         })
     }
@@ -277,7 +277,7 @@ impl World {
             }
             let decisions = vec![bad_decision()];
             let completion_id = format!("bad-{}", self.next_number());
-            return Ok(CompleteWorkflowTask { token, completion_id, decisions, worker }.into());
+            return Ok(CompleteWorkflowTask::new(token, completion_id, decisions, worker).into());
         }
         let cached = self.workers[at].cache.remove(&task.run_id);
         let fits = |cached: &Cached| {
@@ -296,7 +296,7 @@ impl World {
             let cached = Cached { run, completion_id: completion_id.clone(), started_event_id: task.started_event_id };
             self.workers[at].cache.insert(task.run_id.clone(), cached);
         }
-        Ok(CompleteWorkflowTask { token, completion_id, decisions, worker }.into())
+        Ok(CompleteWorkflowTask::new(token, completion_id, decisions, worker).into())
     }
 
     /// The run as it is when the task begins; none if its history cannot be had.
@@ -393,13 +393,7 @@ fn bad_decision() -> Decision {
     ScheduleActivity {
         activity_id: "bad".to_owned(),
         activity_type: "Simulated".to_owned(),
-        task_queue: None,
-        input: None,
-        start_to_close_timeout_ms: None,
-        schedule_to_start_timeout_ms: None,
-        schedule_to_close_timeout_ms: None,
-        retry_policy: None,
-        detached: false,
+        ..ScheduleActivity::default()
     }
     .into()
 }

@@ -145,6 +145,7 @@ impl Activity {
                 ..RetryPolicy::default()
             }),
             detached,
+            ..ScheduleActivity::default()
         }
         .into()
     }

@@ -213,7 +213,7 @@ impl Run {
             Some(Leaf::Done(value)) => Some(*value),
             Some(_) => None,
             None => {
-                decisions.push(StartTimer { timer_id, start_to_fire_timeout_ms: wait_ms }.into());
+                decisions.push(StartTimer { timer_id, start_to_fire_timeout_ms: wait_ms, user_metadata: None }.into());
                 None
             }
         }

@@ -1,8 +1,6 @@
 //! Whoever speaks to workflows that run: each signal that a program waits for is sent, often more than once, and now and
 //! then somebody asks a run to end or ends it.
 
-use std::collections::BTreeMap;
-
 use tidewright_core::read;
 use tidewright_schemas::api::WorkflowStatus;
 use tidewright_schemas::{
@@ -65,9 +63,7 @@ impl World {
             request_id: Some(signal_name.clone()),
             signal_name,
             input: Payload::new(&value).ok(),
-            header: BTreeMap::new(),
-            identity: None,
-            reply_to: None,
+            ..SignalWorkflow::default()
         };
         self.progress += u64::from(!heard);
         Some(signal.into())

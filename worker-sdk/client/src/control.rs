@@ -1,7 +1,6 @@
 //! Requests to a workflow that was started: signals, cancellation, termination.
 
 use std::borrow::Borrow;
-use std::collections::BTreeMap;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -111,10 +110,9 @@ impl<O, S> SignalCall<O, S> {
             run_id: self.handle.run_id.clone(),
             signal_name: self.name,
             input: Some(self.input?),
-            header: BTreeMap::new(),
             request_id: Some(self.request_id.unwrap_or_else(random_id)),
             identity: Some(self.handle.client.config().identity.clone()),
-            reply_to: None,
+            ..SignalWorkflow::default()
         };
         self.handle.ask(signal.into()).await
     }
@@ -146,8 +144,9 @@ impl<O, S> WorkflowHandle<O, S> {
         let cancel = RequestCancelWorkflow {
             run_id: self.run_id.clone(),
             reason: Some(reason.into()),
+            request_id: Some(random_id()),
             identity: Some(self.client.config().identity.clone()),
-            reply_to: None,
+            ..RequestCancelWorkflow::default()
         };
         self.ask(cancel.into()).await
     }
@@ -157,10 +156,9 @@ impl<O, S> WorkflowHandle<O, S> {
         let terminate = TerminateWorkflow {
             run_id: self.run_id.clone(),
             reason: Some(reason.into()),
-            details: None,
             request_id: Some(random_id()),
             identity: Some(self.client.config().identity.clone()),
-            reply_to: None,
+            ..TerminateWorkflow::default()
         };
         self.ask(terminate.into()).await
     }

@@ -84,6 +84,7 @@ impl State {
             schedule_to_close_timeout_ms: request.schedule_to_close_timeout_ms,
             retry_policy: request.retry_policy,
             detached,
+            ..ScheduleActivity::default()
         });
         sequence
     }
@@ -91,7 +92,7 @@ impl State {
     pub(crate) fn start_timer(&mut self, start_to_fire_timeout_ms: u64, about: PendingOperation) -> u64 {
         let sequence = self.next_sequence();
         self.timers.insert(sequence, Slot::new(about));
-        self.decide(StartTimer { timer_id: sequence.to_string(), start_to_fire_timeout_ms });
+        self.decide(StartTimer { timer_id: sequence.to_string(), start_to_fire_timeout_ms, ..StartTimer::default() });
         sequence
     }
 

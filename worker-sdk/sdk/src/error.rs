@@ -265,7 +265,7 @@ pub(crate) fn application(error_type: String, message: String, non_retryable: bo
 fn set_details(failure: &mut Failure, details: &(impl Serialize + ?Sized)) {
     let slot = match &mut failure.info {
         FailureInfo::Application(ApplicationFailure { details, .. }) => details,
-        FailureInfo::Canceled(CanceledFailure { details }) => details,
+        FailureInfo::Canceled(CanceledFailure { details, .. }) => details,
         _ => return,
     };
     *slot = Payload::new(details).ok().filter(|payload| payload.size() <= PAYLOAD_BYTES_MAX);

@@ -26,6 +26,7 @@ pub(super) fn new_run(change: &Transition) -> Option<RunRow> {
             Some(delay_ms) => WorkflowTaskState::Delayed { due_ms: first.event_time_ms.saturating_add(delay_ms) },
             None => WorkflowTaskState::Idle,
         },
+        workflow_task_timeout_ms: started.workflow_task_timeout_ms,
         times_out_ms: times_out_ms(first.event_time_ms, started),
         signal_count: 0,
         cancel_requested: false,
@@ -85,7 +86,10 @@ pub(super) fn change_state<R: Rows>(applying: &mut Applying<'_, R>, event: &Hist
             }
             Ok(())
         }
-        EventAttributes::WorkflowExecutionCancelRequested(_) => {
+        EventAttributes::WorkflowExecutionCancelRequested(requested) => {
+            if let Some(request_id) = &requested.request_id {
+                applying.writer.accept_request(request_id);
+            }
             applying.run.cancel_requested = true;
             Ok(())
         }

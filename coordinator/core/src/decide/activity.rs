@@ -156,6 +156,10 @@ pub(super) fn fail<R: Rows>(
     if !activity.waits_for(token) {
         return Ok(Decided::Nothing);
     }
-    let failure = AttemptFailure::Failed(fit::failure(&command.failure));
+    let failure = fit::failure(&command.failure);
+    let failure = match command.cause {
+        Some(cause) => AttemptFailure::WorkerFailed(cause, failure),
+        None => AttemptFailure::Failed(failure),
+    };
     Ok(fail_attempt(&activity, failure, Some(&fit::worker(&command.worker)), context))
 }

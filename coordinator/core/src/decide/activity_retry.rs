@@ -1,8 +1,8 @@
 //! What follows when an attempt of an activity does not succeed: another attempt, or the activity's end.
 
 use tidewright_schemas::{
-    ActivityDispatched, ActivityRetryScheduled, ActivityTaskFailed, ActivityTaskTimedOut, Failure, FailureInfo,
-    RetryState, TimeoutType, WorkerIdentity,
+    ActivityDispatched, ActivityRetryScheduled, ActivityTaskFailed, ActivityTaskFailedCause, ActivityTaskTimedOut,
+    Failure, FailureInfo, RetryState, TimeoutType, WorkerIdentity,
 };
 
 use super::activity::OpenActivity;
@@ -13,6 +13,8 @@ use crate::{Context, Decided};
 pub(super) enum AttemptFailure {
     /// The worker, or the engine, says that it failed.
     Failed(Failure),
+    /// The worker says that it could not do its part.
+    WorkerFailed(ActivityTaskFailedCause, Failure),
     /// It took too long.
     TimedOut(TimeoutType),
     /// Its task is gone, and nobody had started it (R27).
@@ -28,7 +30,7 @@ pub(super) fn fail_attempt(
 ) -> Decided {
     let now_ms = activity.draft(context).now_ms;
     let failure = match &attempt_failure {
-        AttemptFailure::Failed(failure) => failure.clone(),
+        AttemptFailure::Failed(failure) | AttemptFailure::WorkerFailed(_, failure) => failure.clone(),
         AttemptFailure::TimedOut(timeout) => timeout_failure(activity, *timeout),
         AttemptFailure::Lost => {
             let message =
@@ -84,9 +86,13 @@ fn end(
             };
             ActivityTaskTimedOut { scheduled_event_id, started_event_id: 0, failure, retry_state }.into()
         }
-        AttemptFailure::Failed(_) | AttemptFailure::Lost => {
+        AttemptFailure::Failed(_) | AttemptFailure::WorkerFailed(..) | AttemptFailure::Lost => {
             let worker = known.cloned().unwrap_or_default();
-            ActivityTaskFailed { scheduled_event_id, started_event_id: 0, failure, retry_state, worker }.into()
+            let cause = match attempt_failure {
+                AttemptFailure::WorkerFailed(cause, _) => Some(*cause),
+                _ => None,
+            };
+            ActivityTaskFailed { scheduled_event_id, started_event_id: 0, failure, retry_state, cause, worker }.into()
         }
     };
     activity.close(context, started, outcome)

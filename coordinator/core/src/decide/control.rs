@@ -43,6 +43,7 @@ pub(super) fn signal<R: Rows>(
         input: command.input.clone(),
         header: command.header.clone(),
         request_id: request_id.cloned(),
+        links: command.links.clone(),
         identity: command.identity.clone(),
     };
     draft.happened(vec![signaled.into()], true);
@@ -56,15 +57,26 @@ pub(super) fn request_cancel<R: Rows>(
     context: &Context,
 ) -> Decision {
     let id = &request.workflow_id;
-    check_names(&[("identity", command.identity.as_ref())])?;
+    let request_id = command.request_id.as_ref().or(request.event_id.as_ref());
+    check_names(&[("request_id", request_id), ("identity", command.identity.as_ref())])?;
     let (run_id, run) = find(state, id, command.run_id.as_ref())?;
+    if let Some(request_id) = request_id
+        && state.request_accepted(id, &run_id, request_id)?
+    {
+        return Ok(accepted_before(id, command.reply_to.as_ref(), run_id));
+    }
     must_be_open(id, &run_id, &run)?;
     if run.cancel_requested {
         return Ok(accepted_before(id, command.reply_to.as_ref(), run_id));
     }
     let mut draft = Draft::of(id, &run_id, &run, context);
-    let cause = command.reason.as_deref().map(fit::text);
-    draft.happened(vec![WorkflowExecutionCancelRequested { cause, identity: command.identity.clone() }.into()], true);
+    let requested = WorkflowExecutionCancelRequested {
+        cause: command.reason.as_deref().map(fit::text),
+        request_id: request_id.cloned(),
+        links: command.links.clone(),
+        identity: command.identity.clone(),
+    };
+    draft.happened(vec![requested.into()], true);
     Ok(accept(draft, command.reply_to.as_ref(), run_id))
 }
 
@@ -89,6 +101,7 @@ pub(super) fn terminate<R: Rows>(
         reason: command.reason.as_deref().map(fit::text),
         details: command.details.clone(),
         request_id: request_id.cloned(),
+        links: command.links.clone(),
         identity: command.identity.clone(),
     };
     let mut draft = Draft::of(id, &run_id, &run, context);

@@ -230,6 +230,7 @@ impl Plan {
                 let event_id = draft.event(TimerStarted {
                     timer_id: timer.timer_id.clone(),
                     start_to_fire_timeout_ms: timer.start_to_fire_timeout_ms,
+                    user_metadata: timer.user_metadata.clone(),
                     workflow_task_completed_event_id,
                 });
                 self.timers.open.insert(timer.timer_id.clone(), event_id);
@@ -262,11 +263,14 @@ fn activity_scheduled(activity: &ScheduleActivity, run: &RunRow, completed_event
         activity_type: activity.activity_type.clone(),
         task_queue: activity.task_queue.clone().unwrap_or_else(|| run.task_queue.clone()),
         input: activity.input.clone(),
+        header: activity.header.clone(),
         start_to_close_timeout_ms: activity.start_to_close_timeout_ms,
         schedule_to_start_timeout_ms: activity.schedule_to_start_timeout_ms,
         schedule_to_close_timeout_ms: activity.schedule_to_close_timeout_ms,
         retry_policy: activity.retry_policy.clone().unwrap_or_default(),
         detached: activity.detached,
+        priority: activity.priority.clone(),
+        user_metadata: activity.user_metadata.clone(),
         workflow_task_completed_event_id: completed_event_id,
     }
 }

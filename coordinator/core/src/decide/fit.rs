@@ -67,7 +67,8 @@ fn omit_details(failure: &mut Failure) {
             FailureInfo::Canceled(canceled) => canceled.details.take(),
             _ => None,
         };
-        if details.is_some() {
+        let encoded = link.encoded_attributes.take();
+        if details.or(encoded).is_some() {
             link.message.push_str(" (details omitted: too large)");
         }
         next = link.cause.as_deref_mut();
@@ -85,7 +86,8 @@ fn cut_names(failure: &mut Failure) {
         }
         FailureInfo::Server(server) => cut(&mut server.code),
         FailureInfo::Terminated(terminated) => cut(&mut terminated.identity),
-        FailureInfo::Timeout(_) | FailureInfo::Canceled(_) => {}
+        FailureInfo::Canceled(canceled) => cut(&mut canceled.identity),
+        FailureInfo::Timeout(_) => {}
     }
 }
 

@@ -156,11 +156,15 @@ impl<'a> Start<'a> {
             workflow_id_reuse_policy: command.workflow_id_reuse_policy,
             workflow_execution_timeout_ms: execution_timeout_ms,
             workflow_run_timeout_ms: command.workflow_run_timeout_ms.filter(|timeout| *timeout > 0),
+            workflow_task_timeout_ms: command.workflow_task_timeout_ms.filter(|timeout| *timeout > 0),
             workflow_execution_expiration_time_ms: execution_timeout_ms
                 .map(|timeout| draft.now_ms.saturating_add(delay_ms.unwrap_or(0)).saturating_add(timeout)),
             first_workflow_task_backoff_ms: delay_ms,
             memo: command.memo.clone(),
             header: command.header.clone(),
+            priority: command.priority.clone(),
+            user_metadata: command.user_metadata.clone(),
+            links: command.links.clone(),
             identity: command.identity.clone(),
             traceparent: self.traceparent.cloned(),
         });
@@ -182,6 +186,7 @@ impl<'a> Start<'a> {
             input: signal.input.clone(),
             header: signal.header.clone(),
             request_id: None,
+            links: self.command.links.clone(),
             identity: self.command.identity.clone(),
         }
     }

@@ -100,6 +100,8 @@ pub(super) fn complete<R: Rows>(
         scheduled_event_id: task.scheduled_event_id,
         started_event_id: task.scheduled_event_id + 1,
         completion_id: command.completion_id.clone(),
+        sdk_metadata: command.sdk_metadata.clone(),
+        versioning: command.versioning.clone(),
         worker,
     });
     if plan.closes {

@@ -46,6 +46,8 @@ pub(crate) struct RunRow {
     pub(crate) open_timers: u32,
     /// When the run times out.
     pub(crate) times_out_ms: Option<u64>,
+    /// Told to the worker that advances it.
+    pub(crate) workflow_task_timeout_ms: Option<u64>,
     /// Signals in its history; those that are buffered are not counted yet.
     pub(crate) signal_count: u64,
     pub(crate) cancel_requested: bool,

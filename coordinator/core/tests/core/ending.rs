@@ -45,6 +45,22 @@ fn a_second_request_to_cancel_changes_nothing() {
 }
 
 #[test]
+fn r21_a_repeated_request_to_cancel_is_answered_again_even_after_the_end() {
+    let ask = || {
+        cancel_with(|command| {
+            command.request_id = Some("c1".to_owned());
+            command.reply_to = Some(reply_to());
+        })
+    };
+    let mut w = given(|w| w.when(start(ORDER)));
+    w.when(ask()).then_facts(["WorkflowExecutionCancelRequested (buffered)", "Answered RequestAccepted"]);
+    w.when(ask()).then_events([]).then_facts(["Answered RequestAccepted"]);
+    w.when(task_completed([])).when(task_completed([end_as_cancelled()]));
+    w.when(ask()).then_events([]).then_facts(["Answered RequestAccepted"]);
+    w.when(cancel_with(|command| command.request_id = Some("c2".to_owned()))).then_dead_lettered("TW0207");
+}
+
+#[test]
 fn cancel_against_complete_in_both_orders() {
     let mut w = given(|w| w.when(start(ORDER)).when(cancel_requested()));
     w.when(task_completed([complete()]))

@@ -131,6 +131,8 @@ impl History {
             scheduled_event_id: self.task.0,
             started_event_id: self.task.1,
             completion_id: "c".to_owned(),
+            sdk_metadata: None,
+            versioning: None,
             worker: WorkerIdentity::default(),
         });
         self
@@ -151,6 +153,9 @@ impl History {
             activity_type: activity_type.to_owned(),
             task_queue: "q".to_owned(),
             input: None,
+            header: BTreeMap::new(),
+            priority: None,
+            user_metadata: None,
             start_to_close_timeout_ms: Some(30_000),
             schedule_to_start_timeout_ms: None,
             schedule_to_close_timeout_ms: None,
@@ -166,6 +171,7 @@ impl History {
         let id = self.push(TimerStarted {
             timer_id: timer_id.to_owned(),
             start_to_fire_timeout_ms: 5,
+            user_metadata: None,
             workflow_task_completed_event_id: self.completed,
         });
         self.scheduled.insert(timer_id.to_owned(), id);
@@ -204,6 +210,7 @@ impl History {
             started_event_id,
             failure: Failure::application("Declined", message, true),
             retry_state: RetryState::NonRetryableFailure,
+            cause: None,
             worker: WorkerIdentity::default(),
         });
         self
@@ -215,6 +222,7 @@ impl History {
             input: Some(Payload::from_json(input).unwrap()),
             header: BTreeMap::new(),
             request_id: None,
+            links: Vec::new(),
             identity: None,
         });
         self

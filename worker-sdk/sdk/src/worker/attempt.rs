@@ -100,7 +100,7 @@ impl Attempts {
         let (token, worker) = (task.token.clone(), self.worker.clone());
         let command = match outcome {
             Ok(result) => Command::from(CompleteActivity { token, result: Some(result), worker }),
-            Err(failure) => FailActivity { token, failure: failure.shortened(), worker }.into(),
+            Err(failure) => FailActivity::new(token, failure.shortened(), worker).into(),
         };
         let Err(error) = self.commands.send(&task.workflow_id, &command, traceparent).await else { return };
         let error_type = match error {
@@ -110,7 +110,7 @@ impl Attempts {
         let message = format!("what activity `{}` gave cannot be sent: {error}", task.activity_type);
         tracing::error!(workflow_id = %task.workflow_id, "{message}");
         let failure = *application(error_type.to_owned(), message, true);
-        let failed = FailActivity { token: task.token.clone(), failure, worker: self.worker.clone() };
+        let failed = FailActivity::new(task.token.clone(), failure, self.worker.clone());
         if let Err(error) = self.commands.send(&task.workflow_id, &failed.into(), traceparent).await {
             tracing::error!(workflow_id = %task.workflow_id, "nor can its failure; its timeout will tell: {error}");
         }

@@ -129,7 +129,7 @@ impl Advancer<'_> {
             token: task.token.clone(),
         });
         let (token, worker) = (task.token.clone(), self.worker.clone());
-        let command = Command::from(CompleteWorkflowTask { token, completion_id, decisions, worker });
+        let command = Command::from(CompleteWorkflowTask::new(token, completion_id, decisions, worker));
         match serde_json::to_vec(&command).map_or(usize::MAX, |value| value.len()) {
             bytes if bytes > COMMAND_BYTES_MAX => Err(Problem::TooLarge(bytes)),
             _ => Ok(Advanced { command, cached }),

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, dead_code, reason = "tests; each file uses a part")]
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -129,6 +130,7 @@ impl Engine {
             scheduled_event_id: last.event_id - 1,
             started_event_id: last.event_id,
             started_time_ms: last.event_time_ms,
+            workflow_task_timeout_ms: None,
             previous_started_event_id: 0,
             previous_completion_id: None,
             events,
@@ -149,6 +151,9 @@ impl Engine {
             scheduled_event_id: 5,
             attempt: 1,
             input: Some(Payload::new(input).unwrap()),
+            header: BTreeMap::new(),
+            priority: None,
+            retry_policy: tidewright_schemas::RetryPolicy::default(),
             scheduled_time_ms: 0,
             attempt_scheduled_time_ms: 0,
             start_to_close_timeout_ms: Some(10_000),

@@ -101,7 +101,7 @@ impl Life {
             decisions.push([complete(), complete(), fail(), end_as_cancelled()][self.chance.index(4)].clone());
         }
         let completion_id = format!("{}#{} of {}", task.scheduled_event_id, task.attempt, by.identity);
-        Some(with_token(token, CompleteWorkflowTask { token: String::new(), completion_id, decisions, worker: by }))
+        Some(with_token(token, CompleteWorkflowTask::new(String::new(), completion_id, decisions, by)))
     }
 
     /// Mostly one that is out, and not the oldest of them for ever.
@@ -202,7 +202,7 @@ impl Life {
             2 => may_run_token(token, &by.identity),
             3 | 4 => {
                 let failure = self.any_failure();
-                with_token(token, FailActivity { token: String::new(), failure, worker: by })
+                with_token(token, FailActivity::new(String::new(), failure, by))
             }
             _ => {
                 let large = self.chance.one_in(20);

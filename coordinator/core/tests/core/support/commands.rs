@@ -113,22 +113,21 @@ pub fn signal(name: &str) -> impl FnOnce(&World) -> Request {
 }
 
 pub fn signal_with(name: &str, change: impl FnOnce(&mut SignalWorkflow)) -> impl FnOnce(&World) -> Request {
-    let mut command = SignalWorkflow {
-        run_id: None,
-        signal_name: name.to_owned(),
-        input: Some(json("7")),
-        header: BTreeMap::new(),
-        request_id: None,
-        identity: None,
-        reply_to: None,
-    };
+    let mut command =
+        SignalWorkflow { signal_name: name.to_owned(), input: Some(json("7")), ..SignalWorkflow::default() };
     change(&mut command);
     move |_| request(workflow_id(ORDER), command, None)
 }
 
 pub fn cancel_requested() -> Request {
+    cancel_with(|_| {})
+}
+
+pub fn cancel_with(change: impl FnOnce(&mut RequestCancelWorkflow)) -> Request {
     let reason = Some("the customer changed their mind".to_owned());
-    request(workflow_id(ORDER), RequestCancelWorkflow { reason, ..RequestCancelWorkflow::default() }, None)
+    let mut command = RequestCancelWorkflow { reason, ..RequestCancelWorkflow::default() };
+    change(&mut command);
+    request(workflow_id(ORDER), command, None)
 }
 
 pub fn terminate() -> Request {
@@ -149,7 +148,7 @@ pub fn task_completed_with(decisions: Vec<Decision>) -> impl FnOnce(&World) -> R
     move |world| {
         let (token, task) = world.workflow_task().clone();
         let completion_id = format!("completion of {}#{}", task.scheduled_event_id, task.attempt);
-        let command = CompleteWorkflowTask { token: String::new(), completion_id, decisions, worker: worker("w") };
+        let command = CompleteWorkflowTask::new(String::new(), completion_id, decisions, worker("w"));
         with_token(token, command)
     }
 }
@@ -182,7 +181,7 @@ pub fn activity_failed(name: &str) -> impl FnOnce(&World) -> Request {
 
 pub fn activity_failed_with(name: &str, failure: Failure) -> impl FnOnce(&World) -> Request {
     move |world| {
-        let command = FailActivity { token: String::new(), failure, worker: worker("a") };
+        let command = FailActivity::new(String::new(), failure, worker("a"));
         with_token(world.activity_task(name).0.clone(), command)
     }
 }

@@ -10,13 +10,9 @@ pub fn activity(id: &str) -> ScheduleActivity {
     ScheduleActivity {
         activity_id: id.to_owned(),
         activity_type: "Charge".to_owned(),
-        task_queue: None,
         input: Some(json("{\"amount\": 1.50}")),
         start_to_close_timeout_ms: Some(10_000),
-        schedule_to_start_timeout_ms: None,
-        schedule_to_close_timeout_ms: None,
-        retry_policy: None,
-        detached: false,
+        ..ScheduleActivity::default()
     }
 }
 
@@ -38,7 +34,7 @@ pub fn at_most(maximum_attempts: u32) -> RetryPolicy {
 }
 
 pub fn timer(id: &str, start_to_fire_timeout_ms: u64) -> Decision {
-    StartTimer { timer_id: id.to_owned(), start_to_fire_timeout_ms }.into()
+    StartTimer { timer_id: id.to_owned(), start_to_fire_timeout_ms, user_metadata: None }.into()
 }
 
 pub fn cancel(id: &str) -> Decision {
