@@ -55,40 +55,6 @@ impl<T, S> std::fmt::Debug for SignalDef<T, S> {
     }
 }
 
-/// A workflow's query: its name, what it is given and what it answers. `S` is the workflow whose state answers it.
-pub struct QueryDef<I, R, S = ()> {
-    name: &'static str,
-    types: PhantomData<fn(I, S) -> R>,
-}
-
-impl<I, R, S> QueryDef<I, R, S> {
-    /// Names a query.
-    #[must_use]
-    pub const fn new(name: &'static str) -> Self {
-        Self { name, types: PhantomData }
-    }
-
-    /// Its name on the wire.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        self.name
-    }
-}
-
-impl<I, R, S> Clone for QueryDef<I, R, S> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<I, R, S> Copy for QueryDef<I, R, S> {}
-
-impl<I, R, S> std::fmt::Debug for QueryDef<I, R, S> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("QueryDef").field(&self.name).finish()
-    }
-}
-
 /// A signal on its way: await it. It is part of the workflow's history when this resolves.
 #[must_use = "a signal is not sent unless awaited"]
 pub struct SignalCall<O, S = ()> {

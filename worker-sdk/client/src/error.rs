@@ -104,6 +104,73 @@ pub enum ReadError {
     },
 }
 
+/// Why a query has no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum QueryError {
+    /// The query's arguments cannot be sent.
+    #[error("the query's arguments cannot be sent: {0}")]
+    Input(#[from] PayloadError),
+    /// No worker of the workflow's task queue is there.
+    #[error("{message} (TW0630)")]
+    NoWorker {
+        /// What the engine said.
+        message: String,
+    },
+    /// No worker answered in time.
+    #[error("{message} (TW0631)")]
+    NotAnswered {
+        /// What the engine said.
+        message: String,
+    },
+    /// The workflow was not asked, as the query's reject condition wants it.
+    #[error("{message} (TW0633)")]
+    Rejected {
+        /// What the engine said.
+        message: String,
+    },
+    /// The workflow has no such query; the message lists those that it has.
+    #[error("{message} (TW0635)")]
+    Unknown {
+        /// What the worker said.
+        message: String,
+    },
+    /// A worker could not answer it: the query's code failed, or the workflow cannot be replayed.
+    #[error("{} ({code})", .failure.message)]
+    Failed {
+        /// Stable code.
+        code: String,
+        /// What the worker said.
+        failure: Box<Failure>,
+    },
+    /// The answer is not what the caller expects.
+    #[error("the answer of query `{query_type}` cannot be read: {source}")]
+    Unreadable {
+        /// Which query.
+        query_type: String,
+        /// What is wrong about it.
+        source: PayloadError,
+    },
+    /// The workflow cannot be asked.
+    #[error(transparent)]
+    Read(ReadError),
+}
+
+impl QueryError {
+    pub(crate) fn of(error: ReadError) -> Self {
+        let ReadError::Refused(problem) = error else { return Self::Read(error) };
+        let message = problem.detail.clone();
+        match (problem.code.as_str(), &problem.failure) {
+            ("TW0630", _) => Self::NoWorker { message },
+            ("TW0631", _) => Self::NotAnswered { message },
+            ("TW0633", _) => Self::Rejected { message },
+            ("TW0635", _) => Self::Unknown { message },
+            (code, Some(failure)) => Self::Failed { code: code.to_owned(), failure: Box::new(failure.clone()) },
+            _ => Self::Read(ReadError::Refused(problem)),
+        }
+    }
+}
+
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -82,7 +82,15 @@ impl<O, S> WorkflowHandle<O, S> {
         if let Some(run_id) = &self.run_id {
             query.push(("run_id", run_id.as_str().to_owned()));
         }
-        let read = Read { client: &self.client, workflow_id: &self.workflow_id, path, query, server_wait, patience };
+        let read = Read {
+            client: &self.client,
+            workflow_id: &self.workflow_id,
+            path,
+            query,
+            body: None,
+            server_wait,
+            patience,
+        };
         read.json().await
     }
 }

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use reqwest::StatusCode;
+use reqwest::header::CONTENT_TYPE;
 use serde::de::DeserializeOwned;
 use tidewright_schemas::WorkflowId;
 use tidewright_schemas::api::Problem;
@@ -33,6 +34,8 @@ pub(crate) struct Read<'a> {
     /// What follows `…/workflows/{id}`, for instance `/result`.
     pub(crate) path: &'a str,
     pub(crate) query: Vec<(&'a str, String)>,
+    /// What is asked, as JSON; none is a GET. It may be asked more than once.
+    pub(crate) body: Option<Vec<u8>>,
     /// How long the node is asked to wait before it answers.
     pub(crate) server_wait: Duration,
     /// How long the read may take; none is without end.
@@ -65,7 +68,11 @@ impl Read<'_> {
         let namespace = percent_encoded(self.client.config().namespace.as_str());
         let id = percent_encoded(self.workflow_id.as_str());
         let url = format!("{}/api/v1/namespaces/{namespace}/workflows/{id}{}", base.trim_end_matches('/'), self.path);
-        let request = self.client.http().get(&url).query(&self.query).timeout(self.server_wait + ANSWER_TIMEOUT);
+        let request = match &self.body {
+            None => self.client.http().get(&url),
+            Some(body) => self.client.http().post(&url).header(CONTENT_TYPE, "application/json").body(body.clone()),
+        };
+        let request = request.query(&self.query).timeout(self.server_wait + ANSWER_TIMEOUT);
         let response = request.send().await.map_err(|e| Missed::Passing(format!("{url}: {}", chain(&e))))?;
         let status = response.status();
         let body = response.bytes().await.map_err(|e| Missed::Passing(format!("{url}: {}", chain(&e))))?;
@@ -84,16 +91,17 @@ impl Read<'_> {
                 let workflow_id = self.workflow_id.clone();
                 Missed::Final(ReadError::NotFound { workflow_id, message: detail })
             }
-            (status, Some(problem)) if status.is_client_error() && !is_passing(status) => {
-                Missed::Final(ReadError::Refused(Box::new(problem)))
-            }
+            (status, Some(problem)) if is_final(status) => Missed::Final(ReadError::Refused(Box::new(problem))),
             _ => Missed::Passing(detail),
         }
     }
 }
 
-fn is_passing(status: StatusCode) -> bool {
-    matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS | StatusCode::MISDIRECTED_REQUEST)
+/// Whether asking again would not help. A node that says that its time was up has had all the time there was.
+fn is_final(status: StatusCode) -> bool {
+    let is_passing =
+        matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS | StatusCode::MISDIRECTED_REQUEST);
+    (status.is_client_error() && !is_passing) || status == StatusCode::GATEWAY_TIMEOUT
 }
 
 /// An error with its sources, since reqwest's own text leaves them out.

@@ -15,14 +15,16 @@ mod follow;
 mod handle;
 mod history;
 mod http;
+mod query;
 mod start;
 
 pub use client::Client;
 pub use config::{ClientConfig, ConfigError};
-pub use control::{QueryDef, SignalCall, SignalDef};
+pub use control::{SignalCall, SignalDef};
 pub use definition::{WorkflowNamed, WorkflowType};
-pub use error::{ReadError, RequestError, ResultError, StartError, WorkflowFailed};
+pub use error::{QueryError, ReadError, RequestError, ResultError, StartError, WorkflowFailed};
 pub use follow::HistoryFollower;
 pub use handle::WorkflowHandle;
 pub use history::{HistoryError, HistoryPages, HistoryRange};
+pub use query::{QueryCall, QueryDef, QueryRejectCondition};
 pub use start::StartCall;

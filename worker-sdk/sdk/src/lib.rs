@@ -71,8 +71,9 @@ pub use options::{ActivityOptions, Durations, RetryPolicy};
 pub use registry::ActivitySet;
 pub use saga::{CompensationFailed, Saga};
 pub use tidewright_client::{
-    Client, ClientConfig, ConfigError, QueryDef, ReadError, RequestError, ResultError, SignalCall, SignalDef,
-    StartCall, StartError, WorkflowFailed, WorkflowHandle, WorkflowNamed, WorkflowType,
+    Client, ClientConfig, ConfigError, QueryCall, QueryDef, QueryError, QueryRejectCondition, ReadError, RequestError,
+    ResultError, SignalCall, SignalDef, StartCall, StartError, WorkflowFailed, WorkflowHandle, WorkflowNamed,
+    WorkflowType,
 };
 pub use tidewright_macros::{activities, workflow};
 pub use worker::{Worker, WorkerError, WorkerOptions};

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use tidewright_replay::Run;
-use tidewright_schemas::{RunId, WorkflowTask};
+use tidewright_schemas::{QueryBasis, QueryTask, RunId, WorkflowTask};
 
 use super::measure::CacheMeters;
 
@@ -23,6 +23,18 @@ impl CachedRun {
     pub(crate) fn fits(&self, task: &WorkflowTask) -> bool {
         task.previous_completion_id.as_ref() == Some(&self.completion_id)
             && task.previous_started_event_id == self.started_event_id
+    }
+
+    /// Whether the query may be answered from this run: it stands where the query asks, or later if that will do. Whether
+    /// what came later was accepted is for the asker to find out.
+    pub(crate) fn answers(&self, query: &QueryTask) -> bool {
+        let is_later = self.started_event_id > query.basis.started_event_id;
+        if is_later { !query.exact } else { self.basis() == query.basis }
+    }
+
+    /// The state that it is in.
+    pub(crate) fn basis(&self) -> QueryBasis {
+        QueryBasis { started_event_id: self.started_event_id, completion_id: self.completion_id.clone() }
     }
 }
 
@@ -46,6 +58,20 @@ impl Cache {
         self.by_use.remove(&used);
         self.tell_size();
         Some(run)
+    }
+
+    /// Takes a run out if it can answer a query.
+    pub(crate) fn take_for(&mut self, query: &QueryTask) -> Option<CachedRun> {
+        let (_, run) = self.runs.get(&query.run_id)?;
+        if run.answers(query) { self.take(&query.run_id) } else { None }
+    }
+
+    /// Keeps a run that was replayed for a query, unless there is one that stands later.
+    pub(crate) fn offer(&mut self, run_id: RunId, run: CachedRun) {
+        let is_better = self.runs.get(&run_id).is_none_or(|(_, held)| held.started_event_id <= run.started_event_id);
+        if is_better {
+            self.put(run_id, run);
+        }
     }
 
     pub(crate) fn put(&mut self, run_id: RunId, run: CachedRun) {

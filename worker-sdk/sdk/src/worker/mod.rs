@@ -13,6 +13,8 @@ mod measure;
 mod membership;
 mod offsets;
 mod options;
+mod queries;
+mod query_answer;
 mod trace;
 mod workflow_loop;
 mod workflow_task;
@@ -42,6 +44,7 @@ use confirm::Confirmations;
 use measure::{CacheMeters, Meters, Occupancy};
 use membership::Membership;
 pub use options::WorkerOptions;
+use queries::{Desk, Queries};
 use workflow_loop::{WorkflowLoop, Workflows};
 
 /// Pause before Kafka is asked again at the worker's start.
@@ -199,7 +202,14 @@ impl Worker {
         if let Some(room) = workflow_room {
             let membership = Membership::join(kafka, &topics.workflow_tasks(&self.task_queue))?;
             let cache = Cache::new(options.max_cached_runs, CacheMeters::new(namespace, queue));
-            let workflow_loop = WorkflowLoop::new(membership, Arc::new(workflows), room, cache);
+            let desk = Desk::new(
+                Arc::clone(&workflows.registry),
+                client.history_pages(),
+                (client.producer().clone(), topics.replies()),
+                (namespace, queue),
+            );
+            let queries = Queries::new(desk, room.slots);
+            let workflow_loop = WorkflowLoop::new(membership, Arc::new(workflows), room, cache, queries);
             loops.spawn(workflow_loop.run(stop.clone(), options.shutdown_grace));
         }
         if let Some(room) = activity_room {

@@ -1,6 +1,7 @@
 //! The loop that takes workflow tasks of a queue, advances their runs, and commits what is done.
 //!
 //! Tasks of one run are advanced in order, one at a time; different runs go side by side, as many as there are slots.
+//! Queries come among them; one that is answered from a run that is held here waits for the run's tasks before it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tidewright_client::HistoryPages;
 use tidewright_log::{GroupEvent, Received};
-use tidewright_schemas::{Command, RunId, WorkerIdentity, WorkflowTask, headers};
+use tidewright_schemas::{Command, QueryTask, RunId, WorkerIdentity, WorkflowTask, headers};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +18,7 @@ use super::commands::Commands;
 use super::measure::{Meters, Occupancy};
 use super::membership::Membership;
 use super::offsets::{Offsets, Position};
+use super::queries::{Queries, QueryDone, QueryJob};
 use super::text_header;
 use super::trace;
 use super::workflow_task::{Advanced, Advancer};
@@ -38,11 +40,18 @@ struct Job {
     traceparent: Option<String>,
 }
 
-/// A task whose completion is in the log.
-struct Done {
-    run_id: RunId,
-    position: Position,
-    cached: Option<CachedRun>,
+/// What waits for a run.
+enum Next {
+    Task(Job),
+    Query(QueryJob),
+}
+
+/// What was done.
+enum Done {
+    /// A task, whose completion is in the log.
+    Task { position: Position, cached: Option<CachedRun> },
+    /// A query.
+    Query(QueryDone),
 }
 
 /// The loop.
@@ -51,12 +60,13 @@ pub(crate) struct WorkflowLoop {
     workflows: Arc<Workflows>,
     occupancy: Arc<Occupancy>,
     cache: Cache,
+    queries: Queries,
     offsets: Offsets,
-    /// Runs that are being advanced, each with the tasks that wait for it.
-    busy: HashMap<RunId, VecDeque<Job>>,
+    /// Runs that are in use, each with what waits for it.
+    busy: HashMap<RunId, VecDeque<Next>>,
     /// How many tasks were taken and are not done: never more than the slots.
     taken: usize,
-    jobs: JoinSet<Done>,
+    jobs: JoinSet<(RunId, Done)>,
 }
 
 impl WorkflowLoop {
@@ -65,12 +75,14 @@ impl WorkflowLoop {
         workflows: Arc<Workflows>,
         occupancy: Arc<Occupancy>,
         cache: Cache,
+        queries: Queries,
     ) -> Self {
         Self {
             membership,
             workflows,
             occupancy,
             cache,
+            queries,
             offsets: Offsets::default(),
             busy: HashMap::new(),
             taken: 0,
@@ -117,21 +129,45 @@ impl WorkflowLoop {
 
     fn accept(&mut self, record: &Received) {
         let Some(taken) = self.offsets.take(record) else { return };
-        match serde_json::from_slice::<WorkflowTask>(record.value.as_deref().unwrap_or_default()) {
-            Ok(task) => {
-                self.taken += 1;
-                let traceparent = text_header(record, headers::TRACEPARENT);
-                let job = Job { task, position: taken.position, traceparent };
-                match self.busy.get_mut(&job.task.run_id) {
-                    Some(waiting) => waiting.push_back(job),
-                    None => self.start(job),
-                }
+        let value = record.value.as_deref().unwrap_or_default();
+        let position = taken.position;
+        let accepted = if Queries::is_query(record) {
+            serde_json::from_slice::<QueryTask>(value)
+                .map(|query| self.accept_query(QueryJob { query, position: position.clone() }))
+        } else {
+            let traceparent = text_header(record, headers::TRACEPARENT);
+            serde_json::from_slice::<WorkflowTask>(value)
+                .map(|task| self.accept_task(Job { task, position: position.clone(), traceparent }))
+        };
+        if let Err(error) = accepted {
+            let (topic, partition, offset) = (&record.topic, record.partition, record.offset);
+            tracing::error!(%topic, partition, offset, "a record is no workflow task and is passed over: {error}");
+            self.commit(&position);
+        }
+    }
+
+    fn accept_task(&mut self, job: Job) {
+        self.taken += 1;
+        match self.busy.get_mut(&job.task.run_id) {
+            Some(waiting) => waiting.push_back(Next::Task(job)),
+            None => self.start(job),
+        }
+    }
+
+    fn accept_query(&mut self, job: QueryJob) {
+        let run_id = job.query.run_id.clone();
+        match self.queries.take(job) {
+            Ok(job) => self.consider(job),
+            Err(refusal) => {
+                self.jobs.spawn(async move { (run_id, Done::Query(refusal.await)) });
             }
-            Err(error) => {
-                let (topic, partition, offset) = (&record.topic, record.partition, record.offset);
-                tracing::error!(%topic, partition, offset, "a record is no workflow task and is passed over: {error}");
-                self.commit(&taken.position);
-            }
+        }
+    }
+
+    fn consider(&mut self, job: QueryJob) {
+        match self.busy.get_mut(&job.query.run_id) {
+            Some(waiting) => waiting.push_back(Next::Query(job)),
+            None => drop(self.ask(job)),
         }
     }
 
@@ -142,31 +178,67 @@ impl WorkflowLoop {
         let workflows = Arc::clone(&self.workflows);
         self.jobs.spawn(async move {
             let cached = workflows.advance(&job, cached).await;
-            Done { run_id, position: job.position, cached }
+            (run_id, Done::Task { position: job.position, cached })
         });
     }
 
-    fn done(&mut self, done: Result<Done, tokio::task::JoinError>) {
-        let done = match done {
-            Ok(done) => done,
+    /// Begins to answer a query, if it is its turn. True if that takes the run.
+    fn ask(&mut self, job: QueryJob) -> bool {
+        let Some((job, turn)) = self.queries.turn(job) else { return false };
+        let run_id = job.query.run_id.clone();
+        let held = self.cache.take_for(&job.query);
+        let holds = held.is_some();
+        if holds {
+            self.busy.entry(run_id.clone()).or_default();
+        }
+        let answer = self.queries.answer(job, held, turn);
+        self.jobs.spawn(async move { (run_id, Done::Query(answer.await)) });
+        holds
+    }
+
+    fn done(&mut self, done: Result<(RunId, Done), tokio::task::JoinError>) {
+        match done {
+            Ok((run_id, Done::Task { position, cached })) => {
+                self.taken -= 1;
+                self.commit(&position);
+                self.give_back(run_id, cached);
+            }
+            Ok((run_id, Done::Query(done))) => {
+                self.commit(&done.position);
+                match done.run {
+                    run if done.held => self.give_back(run_id, run),
+                    // While a task has the run, what it leaves is newer.
+                    Some(run) if !self.busy.contains_key(&run_id) => self.cache.offer(run_id, run),
+                    _ => {}
+                }
+                if let Some(job) = self.queries.done() {
+                    self.consider(job);
+                }
+            }
             // User code's panics are values, so this is a defect of the worker's own: its record stays open, and the
             // task is delivered again after a restart.
-            Err(error) => return tracing::error!("a workflow task ended unexpectedly: {error}"),
-        };
-        self.taken -= 1;
-        self.commit(&done.position);
-        if let Some(cached) = done.cached {
-            self.cache.put(done.run_id.clone(), cached);
+            Err(error) => tracing::error!("a workflow task ended unexpectedly: {error}"),
         }
-        let next = self.busy.remove(&done.run_id).and_then(|mut waiting| {
-            let next = waiting.pop_front();
-            if !waiting.is_empty() {
-                self.busy.insert(done.run_id, waiting);
+    }
+
+    /// The run is not in use any more, and perhaps kept: what waits for it comes next.
+    fn give_back(&mut self, run_id: RunId, cached: Option<CachedRun>) {
+        if let Some(cached) = cached {
+            self.cache.put(run_id.clone(), cached);
+        }
+        let mut waiting = self.busy.remove(&run_id).unwrap_or_default();
+        while let Some(next) = waiting.pop_front() {
+            let takes_the_run = match next {
+                Next::Task(job) => {
+                    self.start(job);
+                    true
+                }
+                Next::Query(job) => self.ask(job),
+            };
+            if takes_the_run {
+                self.busy.insert(run_id, waiting);
+                return;
             }
-            next
-        });
-        if let Some(job) = next {
-            self.start(job);
         }
     }
 

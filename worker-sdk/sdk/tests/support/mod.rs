@@ -14,8 +14,8 @@ use tidewright_log::{
     Admin, LogReader, PartitionReader, Producer, ReaderOptions, Received, Record, StartAt, TopicKind, TopicSpec,
 };
 use tidewright_schemas::{
-    ActivityTask, Answer, Command, ConfirmTask, HistoryEvent, Payload, Reply, RunId, TaskConfirmed, TaskVerdict,
-    WorkflowId, WorkflowTask, headers,
+    ActivityTask, Answer, Command, ConfirmTask, HistoryEvent, Payload, QueryBasis, QueryTask, Reply, ReplyTo, RunId,
+    TaskConfirmed, TaskVerdict, WorkflowId, WorkflowTask, headers,
 };
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -171,6 +171,62 @@ impl Engine {
     pub async fn send_workflow_task(&self, task: &WorkflowTask) {
         let topic = self.client.topics().workflow_tasks(QUEUE);
         self.send(&topic, serde_json::to_vec(task).unwrap(), &[]).await;
+    }
+
+    /// A query about a run that stands after its task 3, and whose history is all of `events`.
+    pub fn query_task(&self, workflow_type: &str, query_type: &str, events: Vec<HistoryEvent>) -> QueryTask {
+        QueryTask {
+            namespace: self.client.topics().namespace().to_owned(),
+            workflow_id: Self::workflow_id(),
+            run_id: self.run_id.clone(),
+            workflow_type: workflow_type.to_owned(),
+            query_type: query_type.to_owned(),
+            query_args: None,
+            header: Default::default(),
+            basis: QueryBasis { started_event_id: 3, completion_id: "accepted".to_owned() },
+            exact: false,
+            last_event_id: events.last().unwrap().event_id,
+            events,
+            history_url: None,
+            expires_at_ms: u64::MAX,
+            reply_to: ReplyTo { partition: 0, correlation_id: Uuid::new_v4().to_string() },
+        }
+    }
+
+    /// Asks a query and waits until it is in its topic.
+    pub async fn send_query(&self, query: &QueryTask) {
+        let topic = self.client.topics().workflow_tasks(QUEUE);
+        let value = serde_json::to_vec(query).unwrap();
+        self.send(&topic, value, &[(headers::QUERY, &query.reply_to.correlation_id)]).await;
+    }
+
+    /// Asks a query and waits for its answer.
+    pub async fn ask(&self, query: &QueryTask) -> Answer {
+        self.send_query(query).await;
+        self.answer_to(query).await
+    }
+
+    /// The answer to a query that was asked.
+    pub async fn answer_to(&self, query: &QueryTask) -> Answer {
+        let reader = LogReader::new(&self.client.config().kafka, &ReaderOptions::default()).unwrap();
+        let mut replies = reader.open(&self.client.topics().replies(), 0, StartAt::Beginning).await.unwrap();
+        soon("the answer", async {
+            loop {
+                for record in replies.next_batch(100, 1 << 24).await.unwrap().records {
+                    let reply: Reply = serde_json::from_slice(record.value.as_deref().unwrap()).unwrap();
+                    if reply.correlation_id == query.reply_to.correlation_id {
+                        return reply.answer;
+                    }
+                }
+            }
+        })
+        .await
+    }
+
+    /// How many answers there are.
+    pub async fn reply_count(&self) -> u64 {
+        let admin = Admin::new(&self.client.config().kafka).unwrap();
+        admin.watermarks(&self.client.topics().replies(), 0).await.unwrap().high
     }
 
     /// Sends an activity task and waits until it is in its topic.
