@@ -7,6 +7,7 @@ mod metrics;
 mod operator;
 mod orders;
 mod presence;
+mod queries;
 mod told_from_outside;
 mod trouble;
 mod user_code;
