@@ -65,6 +65,7 @@ const COMMANDS: &str = "requests to workflows; as many partitions as the namespa
 const HISTORY: &str = "histories; the same partitions as commands";
 const WORKFLOW_TASKS: &str = "workflow tasks; partitions bound how many workers share the queue";
 const ACTIVITY_TASKS: &str = "activity tasks; partitions bound how many workers share the queue";
+const CONTROL: &str = "requests to cancel activities; one partition, which every worker of the queue reads";
 
 /// The topics that a namespace has, and those of its task queues that exist.
 async fn wanted(admin: &Admin, topics: &Topics) -> Result<Vec<(TopicSpec, &'static str)>, CliError> {
@@ -87,13 +88,14 @@ async fn wanted(admin: &Admin, topics: &Topics) -> Result<Vec<(TopicSpec, &'stat
     let own: BTreeSet<String> = wanted.iter().map(|(spec, _)| spec.name.clone()).collect();
     for (name, partitions) in existing.iter().filter(|(name, _)| !own.contains(*name)) {
         let rest = name.strip_prefix(&prefix).unwrap_or_default();
-        let purpose = match rest.split_once('.').map(|(kind, _)| kind) {
-            Some("workflow-tasks") => WORKFLOW_TASKS,
-            Some("activity-tasks") => ACTIVITY_TASKS,
+        let (kind, purpose) = match rest.split_once('.').map(|(kind, _)| kind) {
+            Some("workflow-tasks") => (TopicKind::Tasks, WORKFLOW_TASKS),
+            Some("activity-tasks") => (TopicKind::Tasks, ACTIVITY_TASKS),
+            Some("control") => (TopicKind::Control, CONTROL),
             _ => continue,
         };
         let partitions = u32::try_from(*partitions).unwrap_or(u32::MAX);
-        wanted.push((spec(name.clone(), TopicKind::Tasks, partitions), purpose));
+        wanted.push((spec(name.clone(), kind, partitions), purpose));
     }
     Ok(wanted)
 }

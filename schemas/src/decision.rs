@@ -6,13 +6,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::tagged::tagged_enum;
-use crate::{Failure, Payload, Priority, RetryPolicy, UserMetadata};
+use crate::{EventId, Failure, Payload, Priority, RetryPolicy, UserMetadata};
 
 tagged_enum! {
     /// One thing that workflow code asks for.
     pub enum Decision {
         /// Runs an activity.
         ScheduleActivity(ScheduleActivity),
+        /// Asks an activity to end.
+        RequestCancelActivity(RequestCancelActivity),
         /// Starts a timer.
         StartTimer(StartTimer),
         /// Cancels a timer that has not fired.
@@ -51,6 +53,9 @@ pub struct ScheduleActivity {
     /// Limit for all attempts together. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule_to_close_timeout_ms: Option<u64>,
+    /// Limit for the time between two heartbeats of an attempt, and from its start to the first. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat_timeout_ms: Option<u64>,
     /// How failures are retried. Default: [`RetryPolicy::default`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_policy: Option<RetryPolicy>,
@@ -63,6 +68,13 @@ pub struct ScheduleActivity {
     /// What a user interface shows of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_metadata: Option<UserMetadata>,
+}
+
+/// Asks an activity to end. What has not begun is cancelled at once; what may run is told, and says how it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RequestCancelActivity {
+    /// Its `ActivityTaskScheduled`.
+    pub scheduled_event_id: EventId,
 }
 
 /// Starts a timer.

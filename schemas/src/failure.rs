@@ -91,6 +91,9 @@ pub enum TimeoutType {
 pub struct TimeoutFailure {
     /// Which one.
     pub timeout_type: TimeoutType,
+    /// What the activity's last heartbeat said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_heartbeat_details: Option<Payload>,
 }
 
 /// A cancellation.
@@ -179,7 +182,7 @@ impl Failure {
     /// A timeout.
     #[must_use]
     pub fn timeout(timeout_type: TimeoutType, message: impl Into<String>) -> Self {
-        Self::of(message, FailureInfo::Timeout(TimeoutFailure { timeout_type }))
+        Self::of(message, FailureInfo::Timeout(TimeoutFailure { timeout_type, last_heartbeat_details: None }))
     }
 
     /// A failure of any kind, without cause.
@@ -227,6 +230,7 @@ impl Failure {
         let details = match &self.info {
             FailureInfo::Application(application) => application.details.as_ref().map_or(0, Payload::size),
             FailureInfo::Canceled(canceled) => canceled.details.as_ref().map_or(0, Payload::size),
+            FailureInfo::Timeout(timeout) => timeout.last_heartbeat_details.as_ref().map_or(0, Payload::size),
             _ => 0,
         };
         let encoded = self.encoded_attributes.as_ref().map_or(0, Payload::size);

@@ -10,6 +10,7 @@ mod annotation;
 pub mod api;
 mod cluster;
 mod command;
+mod control;
 mod decision;
 mod event;
 mod failure;
@@ -34,20 +35,23 @@ pub use annotation::{
 };
 pub use cluster::{ClusterRecord, NamespaceRecord, NodeRecord, PartitionRecord};
 pub use command::{
-    Command, CommandError, CompleteActivity, CompleteWorkflowTask, ConfirmTask, EffectFailed, EffectFailure,
-    FailActivity, FailWorkflowTask, FireTimer, RecordActivityStarted, ReplyTo, RequestCancelWorkflow, Signal,
-    SignalWithStartWorkflow, SignalWorkflow, StartWorkflow, TaskLost, TerminateWorkflow, TimerTarget, WorkerIdentity,
-    WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
+    CancelActivity, Command, CommandError, CompleteActivity, CompleteWorkflowTask, ConfirmTask, EffectFailed,
+    EffectFailure, FailActivity, FailWorkflowTask, FireTimer, RecordActivityHeartbeat, RecordActivityStarted, ReplyTo,
+    RequestCancelWorkflow, Signal, SignalWithStartWorkflow, SignalWorkflow, StartWorkflow, TaskLost, TerminateWorkflow,
+    TimerTarget, WorkerIdentity, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
 };
+pub use control::{ActivityCancelRequested, ActivityClosed, ControlMessage, RunClosed};
 pub use decision::{
-    CancelTimer, CancelWorkflow, CompleteWorkflow, Decision, FailWorkflow, ScheduleActivity, StartTimer,
+    CancelTimer, CancelWorkflow, CompleteWorkflow, Decision, FailWorkflow, RequestCancelActivity, ScheduleActivity,
+    StartTimer,
 };
 pub use event::{
-    ActivityTaskCompleted, ActivityTaskFailed, ActivityTaskFailedCause, ActivityTaskScheduled, ActivityTaskStarted,
-    ActivityTaskTimedOut, EventAttributes, HistoryEvent, TimerCanceled, TimerFired, TimerStarted,
-    WorkflowExecutionCancelRequested, WorkflowExecutionCanceled, WorkflowExecutionCompleted, WorkflowExecutionFailed,
-    WorkflowExecutionSignaled, WorkflowExecutionStarted, WorkflowExecutionTerminated, WorkflowExecutionTimedOut,
-    WorkflowTaskCompleted, WorkflowTaskFailed, WorkflowTaskFailedCause, WorkflowTaskScheduled, WorkflowTaskStarted,
+    ActivityTaskCancelRequested, ActivityTaskCanceled, ActivityTaskCompleted, ActivityTaskFailed,
+    ActivityTaskFailedCause, ActivityTaskScheduled, ActivityTaskStarted, ActivityTaskTimedOut, EventAttributes,
+    HistoryEvent, TimerCanceled, TimerFired, TimerStarted, WorkflowExecutionCancelRequested, WorkflowExecutionCanceled,
+    WorkflowExecutionCompleted, WorkflowExecutionFailed, WorkflowExecutionSignaled, WorkflowExecutionStarted,
+    WorkflowExecutionTerminated, WorkflowExecutionTimedOut, WorkflowTaskCompleted, WorkflowTaskFailed,
+    WorkflowTaskFailedCause, WorkflowTaskScheduled, WorkflowTaskStarted,
 };
 pub use failure::{
     ActivityFailure, ApplicationErrorCategory, ApplicationFailure, CanceledFailure, Failure, FailureInfo, RetryState,
@@ -58,10 +62,10 @@ pub use payload::{EncodedPayload, Payload, PayloadError};
 pub use presence::{Beacon, NodeBeacon, Slots, WorkerBeacon, WorkerQueue, WorkerStanding, worker_key};
 pub use query::{QueryAnswered, QueryBasis, QueryFailed, QueryFailedCause, QueryTask};
 pub use record::{
-    ActivityDispatched, ActivityRetryScheduled, ActivityStarted, Answered, BufferFlushed, Claim, CommandMark,
-    CommandsSkipped, DeadLettered, DetachedActivityClosed, Epoch, EventBuffered, HistoryRecord, LostCommands, NextRun,
-    OriginSeen, Position, RequestAttached, RowFact, Transition, WorkflowTaskDispatched, WorkflowTaskRetryScheduled,
-    transition_key,
+    ActivityDispatched, ActivityHeartbeatRecorded, ActivityRetryScheduled, ActivityStarted, Answered, BufferFlushed,
+    Claim, CommandMark, CommandsSkipped, DeadLettered, DetachedActivityClosed, Epoch, EventBuffered, HistoryRecord,
+    LostCommands, NextRun, OriginSeen, Position, RequestAttached, RowFact, Transition, WorkersTold,
+    WorkflowTaskDispatched, WorkflowTaskRetryScheduled, transition_key,
 };
 pub use reply::{Answer, Rejected, Reply, RequestAccepted, TaskConfirmed, TaskVerdict, WorkflowStarted};
 pub use retry::RetryPolicy;

@@ -24,3 +24,5 @@ pub const DEAD_LETTER_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const PENDING_ACTIVITIES_MAX: u32 = 2_000;
 /// Most timers that one run may have open.
 pub const PENDING_TIMERS_MAX: u32 = 2_000;
+/// Of how many task queues of its activities the workers hear of a run's end at once; others hear of it at their next word.
+pub const ACTIVITY_QUEUES_TOLD_MAX: usize = 16;

@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::tagged::tagged_enum;
-use crate::{Answer, EventId, Failure, HistoryEvent, ReplyTo, RunId, WorkerIdentity, WorkflowId};
+use crate::{
+    Answer, ControlMessage, EventId, Failure, HistoryEvent, Payload, ReplyTo, RunId, WorkerIdentity, WorkflowId,
+};
 
 tagged_enum! {
     /// One record of a history partition.
@@ -221,12 +223,16 @@ tagged_enum! {
         WorkflowTaskRetryScheduled(WorkflowTaskRetryScheduled),
         /// A worker said that it runs an attempt.
         ActivityStarted(ActivityStarted),
+        /// A running attempt said that it is alive.
+        ActivityHeartbeatRecorded(ActivityHeartbeatRecorded),
         /// An activity waits for its next attempt.
         ActivityRetryScheduled(ActivityRetryScheduled),
         /// A retried activity task was sent.
         ActivityDispatched(ActivityDispatched),
         /// A fire-and-forget activity closed after its run.
         DetachedActivityClosed(DetachedActivityClosed),
+        /// The workers of some task queues were told something.
+        WorkersTold(WorkersTold),
         /// A caller was answered.
         Answered(Answered),
         /// The command went to the dead letters for a reason that depends on state.
@@ -289,6 +295,20 @@ pub struct ActivityStarted {
     pub time_ms: u64,
 }
 
+/// A running attempt said that it is alive.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ActivityHeartbeatRecorded {
+    /// The activity.
+    pub scheduled_event_id: EventId,
+    /// The attempt.
+    pub attempt: u32,
+    /// The run's time, in milliseconds since 1970.
+    pub time_ms: u64,
+    /// How far it has come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<Payload>,
+}
+
 /// An activity waits for its next attempt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ActivityRetryScheduled {
@@ -302,6 +322,9 @@ pub struct ActivityRetryScheduled {
     pub failure: Failure,
     /// Worker of the attempt before.
     pub worker: WorkerIdentity,
+    /// What the last heartbeat said: its record is not needed any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat_details: Option<Payload>,
 }
 
 /// A retried activity task was sent.
@@ -318,6 +341,9 @@ pub struct ActivityDispatched {
     /// Worker of the attempt before.
     #[serde(default)]
     pub last_worker: WorkerIdentity,
+    /// What the last heartbeat said: its record is not needed any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat_details: Option<Payload>,
 }
 
 /// A fire-and-forget activity closed after its run.
@@ -333,6 +359,15 @@ pub struct DetachedActivityClosed {
     /// Who ran it.
     #[serde(default)]
     pub worker: WorkerIdentity,
+}
+
+/// The workers of some task queues were told something. No state: what is lost is told again at their next word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkersTold {
+    /// The task queues.
+    pub task_queues: Vec<String>,
+    /// What.
+    pub message: ControlMessage,
 }
 
 /// A caller was answered.

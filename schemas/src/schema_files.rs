@@ -2,7 +2,9 @@
 
 use schemars::{Schema, generate::SchemaSettings};
 
-use crate::{ActivityTask, Beacon, ClusterRecord, Command, HistoryRecord, QueryTask, Reply, WorkflowTask};
+use crate::{
+    ActivityTask, Beacon, ClusterRecord, Command, ControlMessage, HistoryRecord, QueryTask, Reply, WorkflowTask,
+};
 
 /// File name and content of each schema (JSON Schema draft 2020-12).
 #[must_use]
@@ -13,6 +15,7 @@ pub fn all() -> Vec<(&'static str, String)> {
         ("WorkflowTask.json", render::<WorkflowTask>()),
         ("QueryTask.json", render::<QueryTask>()),
         ("ActivityTask.json", render::<ActivityTask>()),
+        ("ControlMessage.json", render::<ControlMessage>()),
         ("Reply.json", render::<Reply>()),
         ("ClusterRecord.json", render::<ClusterRecord>()),
         ("Beacon.json", render::<Beacon>()),

@@ -90,6 +90,15 @@ pub struct ActivityTask {
     /// Limit for all attempts together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule_to_close_timeout_ms: Option<u64>,
+    /// Limit for the time between two heartbeats, and from the start to the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat_timeout_ms: Option<u64>,
+    /// What the last heartbeat of an earlier attempt said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat_details: Option<Payload>,
+    /// Whether it outlives its run: the run's end is no reason for it to end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub detached: bool,
     /// Why the attempt before failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<Failure>,

@@ -105,6 +105,12 @@ impl Topics {
         self.named(&format!("activity-tasks.{}", encode_queue(task_queue)))
     }
 
+    /// What all workers of a task queue are told.
+    #[must_use]
+    pub fn control(&self, task_queue: &str) -> String {
+        self.named(&format!("control.{}", encode_queue(task_queue)))
+    }
+
     /// Nodes, owners and namespaces: one for all namespaces under a prefix.
     #[must_use]
     pub fn cluster(&self) -> String {

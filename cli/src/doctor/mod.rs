@@ -199,18 +199,21 @@ async fn shape<'a>(
     let prefix = format!("{}{}.", topics.prefix(), topics.namespace());
     // What may not be listed is not known; the namespace's own topics are looked at by name.
     let existing = admin.topics_with_prefix(&prefix).await.unwrap_or_default();
-    let is_task_topic = |name: &str| {
-        let rest = name.strip_prefix(&prefix).unwrap_or_default();
-        rest.starts_with("workflow-tasks.") || rest.starts_with("activity-tasks.")
+    let of_kinds = |kinds: &[&str]| -> Vec<String> {
+        let rest = |name: &String| name.strip_prefix(&prefix).unwrap_or_default().to_owned();
+        let is_one = |name: &String| kinds.iter().any(|kind| rest(name).starts_with(kind));
+        existing.keys().filter(|name| is_one(name)).cloned().collect()
     };
     let named =
         options.task_queue.iter().flat_map(|queue| [topics.workflow_tasks(queue), topics.activity_tasks(queue)]);
-    let task_topics = existing.keys().filter(|name| is_task_topic(name)).cloned().chain(named).collect();
+    let task_topics = of_kinds(&["workflow-tasks.", "activity-tasks."]).into_iter().chain(named).collect();
+    let named = options.task_queue.iter().map(|queue| topics.control(queue));
+    let control_topics = of_kinds(&["control."]).into_iter().chain(named).collect();
     // Without a record, the larger of both is what the namespace was made with: partitions are never taken away.
     let largest = [topics.commands(), topics.history()].iter().filter_map(|name| existing.get(name)).max().copied();
     let found = largest.and_then(|count| u32::try_from(count).ok());
     let partitions = record.map(|record| record.partitions).or(found).unwrap_or(options.partitions);
-    Shape { topics, partitions, task_partitions: options.task_partitions, task_topics }
+    Shape { topics, partitions, task_partitions: options.task_partitions, task_topics, control_topics }
 }
 
 fn tools(kafka: &KafkaConfig) -> Tools {

@@ -37,6 +37,8 @@ pub(super) struct Shape<'a> {
     pub(super) task_partitions: u32,
     /// Topics of task queues: those that exist, and those that were named.
     pub(super) task_topics: BTreeSet<String>,
+    /// Control topics of task queues, likewise.
+    pub(super) control_topics: BTreeSet<String>,
 }
 
 impl Shape<'_> {
@@ -75,6 +77,13 @@ impl Shape<'_> {
         };
         for name in &self.task_topics {
             needs.push(need(name.clone(), TopicKind::Tasks, self.task_partitions, operations, true));
+        }
+        let operations: &[Operation] = match role {
+            Role::Engine => &[Write, DescribeConfigs],
+            Role::Worker => &[Read, DescribeConfigs],
+        };
+        for name in &self.control_topics {
+            needs.push(need(name.clone(), TopicKind::Control, 1, operations, true));
         }
         needs
     }

@@ -84,6 +84,10 @@ pub(crate) fn event_line(attributes: &EventAttributes, activities: &dyn Activity
             let why = one_line(&failure_line(&e.failure), PAYLOAD_SHOWN);
             format!("{}, {:?}: {why}", activity(e.scheduled_event_id), e.retry_state)
         }
+        E::ActivityTaskCancelRequested(e) => activity(e.scheduled_event_id),
+        E::ActivityTaskCanceled(e) => {
+            format!("{}, details {}", activity(e.scheduled_event_id), short(e.details.as_ref()))
+        }
         E::TimerStarted(e) => format!("timer {}, for {}", name(&e.timer_id), milliseconds(e.start_to_fire_timeout_ms)),
         E::TimerFired(e) => format!("timer {}", name(&e.timer_id)),
         E::TimerCanceled(e) => format!("timer {}", name(&e.timer_id)),

@@ -1,6 +1,6 @@
 //! What a decision yields.
 
-use tidewright_schemas::{Epoch, HistoryEvent, NextRun, RowFact, RunId, Transition, WorkflowId};
+use tidewright_schemas::{Epoch, HistoryEvent, NextRun, RowFact, RunId, Transition, WorkersTold, WorkflowId};
 
 use crate::Context;
 
@@ -55,6 +55,8 @@ pub enum Decided {
         /// How long it has to wait, in milliseconds.
         wait_ms: u64,
     },
+    /// It changes nothing, and workers are told something: a hint, which leaves no record.
+    Tell(WorkersTold),
     /// This changes.
     Change(Box<Change>),
 }

@@ -5,8 +5,8 @@
 
 use tidewright_schemas::limits::TASK_HISTORY_BYTES_MAX;
 use tidewright_schemas::{
-    ActivityTask, Answered, DeadLettered, EventAttributes, EventId, RowFact, TaskId, TaskKind, Transition, WorkflowId,
-    WorkflowTask,
+    ActivityTask, Answered, DeadLettered, EventAttributes, EventId, RowFact, TaskId, TaskKind, Transition, WorkersTold,
+    WorkflowId, WorkflowTask,
 };
 
 use crate::context::TaskToken;
@@ -35,6 +35,8 @@ pub enum Effect {
     },
     /// Sends the change's command to the dead letters.
     DeadLetter(DeadLettered),
+    /// Tells the workers of task queues something.
+    Tell(WorkersTold),
 }
 
 /// The effects of a change, in order.
@@ -85,10 +87,12 @@ fn effects_of_run(change: &Transition) -> Vec<Effect> {
                 Some(Effect::Reply { workflow_id: workflow_id.clone(), answered: answered.clone() })
             }
             RowFact::DeadLettered(dead) => Some(Effect::DeadLetter(dead.clone())),
+            RowFact::WorkersTold(told) => Some(Effect::Tell(told.clone())),
             RowFact::EventBuffered(_)
             | RowFact::BufferFlushed(_)
             | RowFact::WorkflowTaskRetryScheduled(_)
             | RowFact::ActivityStarted(_)
+            | RowFact::ActivityHeartbeatRecorded(_)
             | RowFact::ActivityRetryScheduled(_)
             | RowFact::DetachedActivityClosed(_)
             | RowFact::OriginSeen(_)
@@ -212,6 +216,9 @@ pub fn activity_task<R: Rows>(
         attempt_scheduled_time_ms: row.dispatched_time_ms,
         start_to_close_timeout_ms: row.start_to_close_timeout_ms,
         schedule_to_close_timeout_ms: row.schedule_to_close_timeout_ms,
+        heartbeat_timeout_ms: row.heartbeat_timeout_ms,
+        heartbeat_details: row.heartbeat_details,
+        detached: row.detached,
         last_failure: row.last_failure,
         possible_repeat,
     };

@@ -6,11 +6,12 @@ mod common;
 use common::{config, send_numbers, soon, topic, unique};
 use tidewright_log::{Admin, KafkaConfig, LogError, Producer, Severity, TopicKind, TopicSpec, Watermarks};
 
-const KINDS: [TopicKind; 6] = [
+const KINDS: [TopicKind; 7] = [
     TopicKind::Commands,
     TopicKind::History,
     TopicKind::Tasks,
     TopicKind::Replies,
+    TopicKind::Control,
     TopicKind::DeadLetters,
     TopicKind::Cluster,
 ];

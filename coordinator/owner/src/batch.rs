@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use tidewright_core::{Context, Decided, Effect, Overlay, Request, Store, apply, decide, effects};
 use tidewright_schemas::{
-    Answered, Command, CommandMark, HistoryRecord, RunId, TaskId, Transition, WorkflowId, transition_key,
+    Answered, Command, CommandMark, HistoryRecord, RunId, TaskId, Transition, WorkersTold, WorkflowId, transition_key,
 };
 
 use crate::codec::{self, Incoming};
@@ -42,6 +42,7 @@ type EarlyTask = (u64, (WorkflowId, TaskId), Outbound);
 enum AfterCommit {
     Reply { source: u64, workflow_id: WorkflowId, answered: Answered },
     Send { source: u64, outbound: Outbound },
+    Tell { source: u64, told: WorkersTold },
 }
 
 impl<S: Store> Owner<S> {
@@ -180,6 +181,11 @@ impl<S: Store> Owner<S> {
                 let decided = decide(&overlay, &request, &context)?;
                 batch.changed = overlay.into_changes();
                 match decided {
+                    Decided::Tell(told) => {
+                        batch.report.count(command, Outcome::Ignored);
+                        self.hold(source, batch);
+                        batch.after.push(AfterCommit::Tell { source, told });
+                    }
                     Decided::Nothing => batch.report.count(command, Outcome::Ignored),
                     Decided::Early { wait_ms } => {
                         batch.report.count(command, Outcome::Early);
@@ -236,6 +242,7 @@ impl<S: Store> Owner<S> {
                 Effect::Reply { workflow_id, answered } => {
                     batch.after.push(AfterCommit::Reply { source, workflow_id, answered });
                 }
+                Effect::Tell(told) => batch.after.push(AfterCommit::Tell { source, told }),
                 Effect::DeadLetter(dead) => {
                     let (workflow_id, traceparent) = (&change.workflow_id, request.traceparent.as_deref());
                     tracing::warn!(
@@ -327,6 +334,7 @@ impl<S: Store> Owner<S> {
                 AfterCommit::Reply { source, workflow_id, answered } => {
                     self.send_reply(source, workflow_id, answered, actions);
                 }
+                AfterCommit::Tell { source, told } => self.send_told(source, &told, actions),
                 AfterCommit::Send { source, outbound } => self.send(Some(source), None, outbound, actions),
             }
         }

@@ -82,7 +82,9 @@ fn token_text(command: &Command) -> Option<&str> {
         Command::CompleteWorkflowTask(c) => Some(&c.token),
         Command::FailWorkflowTask(c) => Some(&c.token),
         Command::RecordActivityStarted(c) => Some(&c.token),
+        Command::RecordActivityHeartbeat(c) => Some(&c.token),
         Command::CompleteActivity(c) => Some(&c.token),
+        Command::CancelActivity(c) => Some(&c.token),
         Command::FailActivity(c) => Some(&c.token),
         Command::ConfirmTask(c) => Some(&c.token),
         Command::StartWorkflow(_)

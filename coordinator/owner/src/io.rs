@@ -137,6 +137,8 @@ pub enum Destination {
     Replies(i32),
     /// The namespace's dead letters.
     DeadLetters,
+    /// The control topic of a task queue: a hint to all its workers.
+    Control(String),
 }
 
 /// A record to send.

@@ -217,6 +217,7 @@ impl<S: Store> Owner<S> {
             match effect {
                 Effect::Task { workflow_id, task } => self.send_task(source, &workflow_id, &task, true, actions)?,
                 Effect::Reply { workflow_id, answered } => self.send_reply(source, workflow_id, answered, actions),
+                Effect::Tell(told) => self.send_told(source, &told, actions),
                 Effect::DeadLetter(dead) if source < self.read_next => {
                     tracing::warn!(
                         source, code = dead.code, message = %dead.message,

@@ -2,7 +2,8 @@
 
 use tidewright_core::{Rows, RowsError, Store, activity_task, workflow_task};
 use tidewright_schemas::{
-    Answered, Command, EffectFailed, EffectFailure, Reply, TaskId, TaskKind, TraceContext, WorkflowId, api, headers,
+    Answered, Command, EffectFailed, EffectFailure, Reply, TaskId, TaskKind, TraceContext, WorkersTold, WorkflowId,
+    api, headers,
 };
 
 use crate::codec::{self, json, json_header, version_header};
@@ -116,6 +117,16 @@ impl<S: Store> Owner<S> {
         self.send(Some(source), None, Outbound { to, key: Some(key), value: Some(json(&reply)), headers }, actions);
     }
 
+    /// Tells the workers of task queues something.
+    pub(crate) fn send_told(&mut self, source: u64, told: &WorkersTold, actions: &mut Vec<Action>) {
+        let value = json(&told.message);
+        for task_queue in &told.task_queues {
+            let to = Destination::Control(task_queue.clone());
+            let headers = vec![json_header(), version_header()];
+            self.send(Some(source), None, Outbound { to, key: None, value: Some(value.clone()), headers }, actions);
+        }
+    }
+
     /// Sends an internal command to the own partition.
     pub(crate) fn send_internal(
         &mut self,
@@ -162,6 +173,10 @@ impl<S: Store> Owner<S> {
                     message,
                     "[TW0305] a record cannot be forwarded or put aside; it stays in the commands topic until it is deleted there"
                 );
+                self.in_flight.done(id);
+            }
+            Destination::Control(task_queue) => {
+                tracing::warn!(task_queue, ?reason, message, "workers cannot be told; they hear it at their next word");
                 self.in_flight.done(id);
             }
             Destination::Replies(partition) => {

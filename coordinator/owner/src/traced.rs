@@ -132,6 +132,7 @@ impl<R: Rows> Tracing<'_, R> {
                 EventAttributes::ActivityTaskCompleted(e) => (e.scheduled_event_id, None),
                 EventAttributes::ActivityTaskFailed(e) => (e.scheduled_event_id, Some(&e.failure)),
                 EventAttributes::ActivityTaskTimedOut(e) => (e.scheduled_event_id, Some(&e.failure)),
+                EventAttributes::ActivityTaskCanceled(e) => (e.scheduled_event_id, None),
                 EventAttributes::TimerFired(e) => (e.started_event_id, None),
                 EventAttributes::TimerCanceled(e) => (e.started_event_id, None),
                 _ => continue,

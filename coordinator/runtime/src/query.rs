@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tidewright_core::query::{self, Asked, OutgoingQuery, Standing};
 use tidewright_core::read;
-use tidewright_log::{CallError, Caller, Record};
+use tidewright_log::{CallError, Caller, Record, TopicKind};
 use tidewright_schemas::api::{QueriedWorkflow, QueryWorkflow, history_url};
 use tidewright_schemas::{Answer, QueryAnswered, QueryBasis, ReplyTo, RunId, TaskKind, WorkflowId, headers};
 use tidewright_store::PartitionSnapshot;
@@ -90,7 +90,7 @@ impl Queries {
         self.check_worker(&task_queue)?;
         let topic = self.node.topics.workflow_tasks(&task_queue);
         if !self.node.task_topics.is_known(&topic) {
-            let ensured = self.node.task_topics.ensure(&topic).await;
+            let ensured = self.node.task_topics.ensure(&topic, TopicKind::Tasks).await;
             ensured.map_err(|(_, problem)| QueryError::Unavailable(problem))?;
         }
         let left = deadline.saturating_duration_since(Instant::now());

@@ -1,6 +1,6 @@
-//! Task topics: made when the first task is sent to their queue.
+//! Topics of task queues: made when the first record is sent to one.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use tidewright_log::{Admin, TopicKind, TopicSpec};
@@ -8,14 +8,14 @@ use tidewright_owner::SendFailure;
 use tidewright_schemas::EffectFailure;
 use tokio::sync::Semaphore;
 
-/// How many task topics a namespace may have: each costs the brokers memory and open files.
+/// How many topics of task queues a namespace may have: each costs the brokers memory and open files.
 const TOPICS_MAX: usize = 2_000;
 
-/// The task topics that are known to exist.
+/// The topics of task queues that are known to exist.
 pub(crate) struct TaskTopics {
     admin: Admin,
     partitions: u32,
-    known: Mutex<BTreeSet<String>>,
+    known: Mutex<BTreeMap<String, TopicKind>>,
     /// One creation at a time: the others then find the topic known.
     creating: Semaphore,
 }
@@ -26,12 +26,13 @@ impl TaskTopics {
     }
 
     pub(crate) fn is_known(&self, topic: &str) -> bool {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(topic)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).contains_key(topic)
     }
 
     /// The topics that this node has sent tasks to.
     pub(crate) fn known(&self) -> Vec<String> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().filter(|(_, kind)| **kind == TopicKind::Tasks).map(|(topic, _)| topic.clone()).collect()
     }
 
     /// The topic turned out not to exist after all.
@@ -40,7 +41,7 @@ impl TaskTopics {
     }
 
     /// Makes the topic if it is missing.
-    pub(crate) async fn ensure(&self, topic: &str) -> Result<(), (SendFailure, String)> {
+    pub(crate) async fn ensure(&self, topic: &str, kind: TopicKind) -> Result<(), (SendFailure, String)> {
         // The semaphore is never closed; without a permit the creation would merely be made twice.
         let _one = self.creating.acquire().await.ok();
         if self.is_known(topic) {
@@ -48,11 +49,14 @@ impl TaskTopics {
         }
         let count = self.known.lock().unwrap_or_else(PoisonError::into_inner).len();
         if count >= TOPICS_MAX {
-            let message =
-                format!("there are {count} task topics already, and {topic} would be one more; use fewer task queues");
+            let message = format!(
+                "there are {count} topics of task queues already, and {topic} would be one more; use fewer task queues"
+            );
             return Err((SendFailure::Permanent(EffectFailure::Refused), message));
         }
-        let spec = TopicSpec::new(topic, TopicKind::Tasks, self.partitions);
+        // Every worker reads all of a control topic.
+        let partitions = if kind == TopicKind::Control { 1 } else { self.partitions };
+        let spec = TopicSpec::new(topic, kind, partitions);
         let report = self.admin.ensure_topics(&[spec]).await.map_err(|e| (SendFailure::Transient, e.to_string()))?;
         if let Some(missing) = report.missing.first() {
             let message = format!("{}: {}", missing.name, missing.reason);
@@ -61,7 +65,7 @@ impl TaskTopics {
         for difference in &report.differences {
             tracing::warn!(%difference, "a topic's settings differ from what they should be");
         }
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned());
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned(), kind);
         Ok(())
     }
 }

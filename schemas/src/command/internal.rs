@@ -24,6 +24,8 @@ pub enum TimerTarget {
     WorkflowStartDelay,
     /// A timeout of a run, or of its workflow.
     WorkflowTimeout,
+    /// A timeout of the wait for an attempt's next heartbeat.
+    ActivityHeartbeat,
 }
 
 /// Internal: something is due. Ignored unless identity, generation and due time are those that the run still has.

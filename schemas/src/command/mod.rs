@@ -13,8 +13,8 @@ pub use control::{RequestCancelWorkflow, Signal, SignalWorkflow, TerminateWorkfl
 pub use internal::{EffectFailed, EffectFailure, FireTimer, TaskLost, TimerTarget};
 pub use start::{SignalWithStartWorkflow, StartWorkflow, WorkflowIdConflictPolicy, WorkflowIdReusePolicy};
 pub use worker::{
-    CompleteActivity, CompleteWorkflowTask, ConfirmTask, FailActivity, FailWorkflowTask, RecordActivityStarted,
-    WorkerIdentity,
+    CancelActivity, CompleteActivity, CompleteWorkflowTask, ConfirmTask, FailActivity, FailWorkflowTask,
+    RecordActivityHeartbeat, RecordActivityStarted, WorkerIdentity,
 };
 
 use crate::WorkflowId;
@@ -39,10 +39,14 @@ tagged_enum! {
         FailWorkflowTask(FailWorkflowTask),
         /// A worker has been running an activity for a while.
         RecordActivityStarted(RecordActivityStarted),
+        /// An activity is alive.
+        RecordActivityHeartbeat(RecordActivityHeartbeat),
         /// An activity succeeded.
         CompleteActivity(CompleteActivity),
         /// An attempt of an activity failed.
         FailActivity(FailActivity),
+        /// An activity was asked to end, and did.
+        CancelActivity(CancelActivity),
         /// A worker asks whether a task that may be a repeat is still wanted.
         ConfirmTask(ConfirmTask),
         /// Internal: something is due.

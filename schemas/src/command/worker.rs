@@ -70,6 +70,19 @@ pub struct RecordActivityStarted {
     pub worker: WorkerIdentity,
 }
 
+/// An activity is alive: its heartbeat timeout begins anew, and the next attempt is given the details.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RecordActivityHeartbeat {
+    /// The task's token.
+    pub token: String,
+    /// How far it has come; replaces what an earlier heartbeat said, also by saying nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<Payload>,
+    /// Who runs it.
+    #[serde(default)]
+    pub worker: WorkerIdentity,
+}
+
 /// An activity succeeded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CompleteActivity {
@@ -104,6 +117,19 @@ impl FailActivity {
     pub fn new(token: String, failure: Failure, worker: WorkerIdentity) -> Self {
         Self { token, failure, cause: None, worker }
     }
+}
+
+/// An activity was asked to end, and did. One that nobody has asked fails for good.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CancelActivity {
+    /// The task's token.
+    pub token: String,
+    /// What it says about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<Payload>,
+    /// Who did it.
+    #[serde(default)]
+    pub worker: WorkerIdentity,
 }
 
 /// May this task run? Asked for a task that may be a repeat (R25).

@@ -31,6 +31,9 @@ pub struct ActivityTaskScheduled {
     /// Limit for all attempts together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule_to_close_timeout_ms: Option<u64>,
+    /// Limit for the time between two heartbeats of an attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat_timeout_ms: Option<u64>,
     /// How failures are retried.
     pub retry_policy: RetryPolicy,
     /// Fire and forget: the activity outlives its run, and its end does not wake the workflow.
@@ -117,4 +120,30 @@ pub struct ActivityTaskTimedOut {
     pub failure: Failure,
     /// Why it was not tried again.
     pub retry_state: RetryState,
+}
+
+/// The workflow asked an activity to end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ActivityTaskCancelRequested {
+    /// Its `ActivityTaskScheduled`.
+    pub scheduled_event_id: EventId,
+    /// The workflow task that decided it.
+    pub workflow_task_completed_event_id: EventId,
+}
+
+/// An activity was asked to end, and did, or had not begun.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ActivityTaskCanceled {
+    /// What its code says about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<Payload>,
+    /// Its `ActivityTaskCancelRequested`.
+    pub latest_cancel_requested_event_id: EventId,
+    /// Its `ActivityTaskScheduled`.
+    pub scheduled_event_id: EventId,
+    /// Its `ActivityTaskStarted`; 0 if it never started.
+    pub started_event_id: EventId,
+    /// Who ran it.
+    #[serde(default)]
+    pub worker: WorkerIdentity,
 }

@@ -12,8 +12,8 @@ mod workflow;
 mod workflow_task;
 
 pub use activity::{
-    ActivityTaskCompleted, ActivityTaskFailed, ActivityTaskFailedCause, ActivityTaskScheduled, ActivityTaskStarted,
-    ActivityTaskTimedOut,
+    ActivityTaskCancelRequested, ActivityTaskCanceled, ActivityTaskCompleted, ActivityTaskFailed,
+    ActivityTaskFailedCause, ActivityTaskScheduled, ActivityTaskStarted, ActivityTaskTimedOut,
 };
 pub use timer::{TimerCanceled, TimerFired, TimerStarted};
 pub use workflow::{
@@ -97,6 +97,8 @@ events!(
     ActivityTaskCompleted,
     ActivityTaskFailed,
     ActivityTaskTimedOut,
+    ActivityTaskCancelRequested,
+    ActivityTaskCanceled,
     TimerStarted,
     TimerFired,
     TimerCanceled,
@@ -107,6 +109,18 @@ impl EventAttributes {
     #[must_use]
     pub fn is_from_outside(&self) -> bool {
         matches!(self, Self::WorkflowExecutionSignaled(_) | Self::WorkflowExecutionCancelRequested(_))
+    }
+
+    /// The `ActivityTaskScheduled` of the activity that this event closes, if it closes one.
+    #[must_use]
+    pub fn closes_activity(&self) -> Option<EventId> {
+        match self {
+            Self::ActivityTaskCompleted(event) => Some(event.scheduled_event_id),
+            Self::ActivityTaskFailed(event) => Some(event.scheduled_event_id),
+            Self::ActivityTaskTimedOut(event) => Some(event.scheduled_event_id),
+            Self::ActivityTaskCanceled(event) => Some(event.scheduled_event_id),
+            _ => None,
+        }
     }
 
     /// How the run stands after this event, if the event ends it.

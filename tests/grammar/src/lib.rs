@@ -106,6 +106,7 @@ impl Grammar {
             E::WorkflowExecutionCanceled(e) => self.tasks.closes(e.workflow_task_completed_event_id),
             E::WorkflowExecutionTerminated(_) | E::WorkflowExecutionTimedOut(_) => self.tasks.cut_short(),
             E::ActivityTaskScheduled(e) => self.tasks.decided(e.workflow_task_completed_event_id),
+            E::ActivityTaskCancelRequested(e) => self.tasks.decided(e.workflow_task_completed_event_id),
             E::TimerStarted(e) => self.tasks.decided(e.workflow_task_completed_event_id),
             E::TimerCanceled(e) => self.tasks.decided(e.workflow_task_completed_event_id),
             E::WorkflowExecutionStarted(_) => Ok(()),
@@ -115,6 +116,7 @@ impl Grammar {
             | E::ActivityTaskCompleted(_)
             | E::ActivityTaskFailed(_)
             | E::ActivityTaskTimedOut(_)
+            | E::ActivityTaskCanceled(_)
             | E::TimerFired(_) => self.tasks.told(),
         }
     }
@@ -127,10 +129,22 @@ impl Grammar {
             E::ActivityTaskStarted(e) => self.activities.started(event.event_id, e.scheduled_event_id, e.attempt)?,
             E::ActivityTaskCompleted(e) => {
                 require(e.started_event_id > 0, || "what never started cannot complete".to_owned())?;
-                self.activities.ended(e.scheduled_event_id, e.started_event_id)?;
+                self.activities.ended(event.event_id, e.scheduled_event_id, e.started_event_id)?;
             }
-            E::ActivityTaskFailed(e) => self.activities.ended(e.scheduled_event_id, e.started_event_id)?,
-            E::ActivityTaskTimedOut(e) => self.activities.ended(e.scheduled_event_id, e.started_event_id)?,
+            E::ActivityTaskFailed(e) => {
+                self.activities.ended(event.event_id, e.scheduled_event_id, e.started_event_id)?
+            }
+            E::ActivityTaskTimedOut(e) => {
+                self.activities.ended(event.event_id, e.scheduled_event_id, e.started_event_id)?
+            }
+            E::ActivityTaskCancelRequested(e) => {
+                let (scheduled, completed) = (e.scheduled_event_id, e.workflow_task_completed_event_id);
+                self.activities.cancel_requested(event.event_id, scheduled, completed)?;
+            }
+            E::ActivityTaskCanceled(e) => {
+                self.activities.canceled(e.scheduled_event_id, e.latest_cancel_requested_event_id)?;
+                self.activities.ended(event.event_id, e.scheduled_event_id, e.started_event_id)?;
+            }
             E::TimerStarted(e) => {
                 let due_ms = event.event_time_ms.saturating_add(e.start_to_fire_timeout_ms);
                 self.timers.started(event.event_id, &e.timer_id, due_ms);
@@ -169,6 +183,7 @@ fn is_told(attributes: &EventAttributes) -> bool {
             | E::ActivityTaskCompleted(_)
             | E::ActivityTaskFailed(_)
             | E::ActivityTaskTimedOut(_)
+            | E::ActivityTaskCanceled(_)
             | E::TimerFired(_)
     )
 }

@@ -29,6 +29,8 @@ pub(crate) struct Ledger {
     dead_letters: BTreeSet<(u32, u64)>,
     forwards: BTreeSet<String>,
     undeliverable: BTreeSet<TaskId>,
+    /// What the workers of a queue were told.
+    told: BTreeSet<(String, String)>,
     pub(crate) tasks: BTreeMap<TaskId, Vec<Copy>>,
     /// What must become of records that lead to no transition, by partition and offset.
     duties: BTreeMap<(u32, u64), Duty>,
@@ -61,6 +63,12 @@ impl Ledger {
         if let (Some(partition), Some(offset)) = (number(headers::ORIGIN_PARTITION), number(headers::ORIGIN_OFFSET)) {
             self.dead_letters.insert((u32::try_from(partition).unwrap_or(u32::MAX), offset));
         }
+    }
+
+    /// The workers of a queue are told something.
+    pub(crate) fn tell(&mut self, task_queue: String, parcel: &Parcel) {
+        let message = String::from_utf8_lossy(parcel.value.as_deref().unwrap_or_default()).into_owned();
+        self.told.insert((task_queue, message));
     }
 
     /// A command landed.
@@ -138,6 +146,13 @@ impl Ledger {
                 let id = &answered.reply_to.correlation_id;
                 if !self.replies.get(id).is_some_and(|answers| answers.contains(&answered.answer)) {
                     return Err(format!("answer {id} is not out"));
+                }
+            }
+            Effect::Tell(told) => {
+                let message = serde_json::to_string(&told.message).map_err(|e| e.to_string())?;
+                let is_out = |queue: &String| self.told.contains(&(queue.clone(), message.clone()));
+                if !told.task_queues.iter().all(is_out) {
+                    return Err(format!("{told:?} is not out"));
                 }
             }
             Effect::DeadLetter(dead) => {

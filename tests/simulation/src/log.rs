@@ -16,11 +16,12 @@ pub(crate) enum Place {
     Tasks(BacklogKey, u32),
     Replies(u32),
     DeadLetters,
+    Control(String),
 }
 
 impl Place {
     /// How many kinds of partitions may stall, each by itself.
-    pub(crate) const KINDS: u8 = 5;
+    pub(crate) const KINDS: u8 = 6;
 
     /// Which kind of partition it is.
     pub(crate) fn kind(&self) -> u8 {
@@ -30,6 +31,7 @@ impl Place {
             Self::Tasks(key, _) if key.kind == TaskKind::Workflow => 2,
             Self::Tasks(..) => 3,
             Self::Commands(_) => 4,
+            Self::Control(_) => 5,
             Self::History(_) => Self::KINDS,
         }
     }

@@ -137,6 +137,7 @@ impl Activity {
             input: Payload::new(self).ok(),
             start_to_close_timeout_ms: Some(2_500),
             schedule_to_start_timeout_ms: (self.kind == Kind::Unheard).then_some(800),
+            heartbeat_timeout_ms: None,
             schedule_to_close_timeout_ms: (self.kind == Kind::Overdue).then_some(1_500),
             retry_policy: Some(RetryPolicy {
                 initial_interval_ms: 10 + self.value % 200,

@@ -68,6 +68,7 @@ impl Run {
             | EventAttributes::WorkflowTaskFailed(_)
             | EventAttributes::ActivityTaskStarted(_) => {}
             EventAttributes::ActivityTaskScheduled(_)
+            | EventAttributes::ActivityTaskCancelRequested(_)
             | EventAttributes::TimerStarted(_)
             | EventAttributes::TimerCanceled(_)
             | EventAttributes::WorkflowExecutionCompleted(_)
@@ -87,6 +88,9 @@ impl Run {
             }
             EventAttributes::ActivityTaskTimedOut(timed_out) => {
                 self.activity_ended(timed_out.scheduled_event_id, Leaf::Done(Step::failed()));
+            }
+            EventAttributes::ActivityTaskCanceled(canceled) => {
+                self.activity_ended(canceled.scheduled_event_id, Leaf::Done(Step::failed()));
             }
             EventAttributes::TimerFired(timer) => {
                 self.leaves.insert(timer.timer_id.clone(), Leaf::Done(Step::done()));

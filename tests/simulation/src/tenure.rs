@@ -307,6 +307,7 @@ impl World {
             Destination::Commands(partition) => Place::Commands(partition),
             Destination::Replies(partition) => Place::Replies(u32::try_from(partition).unwrap_or(0)),
             Destination::DeadLetters => Place::DeadLetters,
+            Destination::Control(task_queue) => Place::Control(task_queue),
         };
         let parcel = Parcel { to, key, value, headers, garbage: false };
         self.check_marks(tenure, &parcel)?;

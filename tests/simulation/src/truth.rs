@@ -213,11 +213,8 @@ impl Truth {
 
     fn remember_ends(&mut self, change: &Transition, events: &[HistoryEvent]) -> Checked {
         for event in events {
-            match &event.attributes {
-                EventAttributes::ActivityTaskCompleted(e) => self.close_activity(change, e.scheduled_event_id)?,
-                EventAttributes::ActivityTaskFailed(e) => self.close_activity(change, e.scheduled_event_id)?,
-                EventAttributes::ActivityTaskTimedOut(e) => self.close_activity(change, e.scheduled_event_id)?,
-                _ => {}
+            if let Some(scheduled_event_id) = event.attributes.closes_activity() {
+                self.close_activity(change, scheduled_event_id)?;
             }
         }
         Ok(())

@@ -219,6 +219,7 @@ impl World {
             }
             Place::Replies(_) => self.ledger.reply(&parcel, &self.truth)?,
             Place::DeadLetters => self.ledger.dead_letter(&parcel),
+            Place::Control(task_queue) => self.ledger.tell(task_queue, &parcel),
             Place::Tasks(ref key, _) => {
                 let kind = key.kind;
                 self.ledger.task(kind, place, offset, self.step, &parcel);
@@ -317,6 +318,7 @@ pub(crate) fn describe(parcel: &Parcel) -> String {
         Place::Tasks(..) => "activity task",
         Place::Replies(_) => "reply",
         Place::DeadLetters => "dead letter",
+        Place::Control(_) => "control message",
         Place::History(_) => "history",
         Place::Commands(_) => "garbage",
     };

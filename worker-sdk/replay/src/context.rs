@@ -44,8 +44,25 @@ pub struct ActivityRequest {
     pub schedule_to_start_timeout_ms: Option<u64>,
     /// Limit for all attempts together.
     pub schedule_to_close_timeout_ms: Option<u64>,
+    /// Limit for the time between two heartbeats of an attempt.
+    pub heartbeat_timeout_ms: Option<u64>,
     /// How failures are retried.
     pub retry_policy: Option<RetryPolicy>,
+    /// What it means to cancel it.
+    pub cancellation_type: ActivityCancellationType,
+}
+
+/// What it means to cancel an activity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum ActivityCancellationType {
+    /// The activity is asked to end; who waits for it hears at once that it was cancelled.
+    #[default]
+    TryCancel,
+    /// The activity is asked to end; who waits for it hears how it ended: perhaps it completed all the same.
+    WaitCancellationCompleted,
+    /// The activity is left alone and not waited for any more.
+    Abandon,
 }
 
 /// The workflow code's side of a run; a cheap handle.
@@ -85,7 +102,8 @@ impl RunContext {
         self.shared.state().now_ms
     }
 
-    /// Asks for an activity, now, and waits for its outcome. `at` is the place in the code that asks.
+    /// Asks for an activity, now, and waits for its outcome. It is cancelled when what is returned is dropped. `at` is the
+    /// place in the code that asks.
     #[must_use = "an activity that nobody waits for is asked for with `detach_activity`"]
     pub fn schedule_activity(&self, request: ActivityRequest, at: Origin) -> PendingActivity {
         let about = self.about(OperationKind::Activity, &request.activity_type, at);
@@ -169,8 +187,8 @@ impl fmt::Debug for RunContext {
     }
 }
 
-/// An activity that was asked for; resolves when history has its outcome.
-#[must_use = "futures do nothing unless polled"]
+/// An activity that was asked for; resolves when history has its outcome, is cancelled when dropped.
+#[must_use = "an activity that is dropped is cancelled"]
 pub struct PendingActivity {
     waiting: Option<(Arc<Shared>, u64)>,
 }
@@ -194,12 +212,22 @@ impl FusedFuture for PendingActivity {
     }
 }
 
+impl PendingActivity {
+    /// Cancels the activity, as its type says, and goes on waiting: poll it afterwards. To cancel twice changes nothing.
+    pub fn cancel(&self) {
+        if let Some((shared, sequence)) = &self.waiting {
+            shared.state().cancel_activity(*sequence);
+        }
+    }
+}
+
 impl Drop for PendingActivity {
     fn drop(&mut self) {
+        // Outside an activation it is the cache that drops the run, not the workflow its activity.
         if let Some((shared, sequence)) = self.waiting.take()
             && shared.wake.is_active()
         {
-            shared.state().forget_activity(sequence);
+            shared.state().drop_activity(sequence);
         }
     }
 }

@@ -16,6 +16,7 @@ enum Mark {
     Activity { id: String, activity_type: String },
     Timer { id: String },
     Cancel { id: String },
+    CancelActivity { scheduled_event_id: EventId },
     Complete,
     Fail,
     CancelRun,
@@ -29,6 +30,7 @@ impl Mark {
             }
             Decision::StartTimer(d) => Self::Timer { id: d.timer_id.clone() },
             Decision::CancelTimer(d) => Self::Cancel { id: d.timer_id.clone() },
+            Decision::RequestCancelActivity(d) => Self::CancelActivity { scheduled_event_id: d.scheduled_event_id },
             Decision::CompleteWorkflow(_) => Self::Complete,
             Decision::FailWorkflow(_) => Self::Fail,
             Decision::CancelWorkflow(_) => Self::CancelRun,
@@ -43,6 +45,9 @@ impl Mark {
             }
             EventAttributes::TimerStarted(e) => Self::Timer { id: e.timer_id.clone() },
             EventAttributes::TimerCanceled(e) => Self::Cancel { id: e.timer_id.clone() },
+            EventAttributes::ActivityTaskCancelRequested(e) => {
+                Self::CancelActivity { scheduled_event_id: e.scheduled_event_id }
+            }
             EventAttributes::WorkflowExecutionCompleted(_) => Self::Complete,
             EventAttributes::WorkflowExecutionFailed(_) => Self::Fail,
             EventAttributes::WorkflowExecutionCanceled(_) => Self::CancelRun,
@@ -57,6 +62,9 @@ impl fmt::Display for Mark {
             Self::Activity { id, activity_type } => write!(f, "activity {id} of type `{activity_type}`"),
             Self::Timer { id } => write!(f, "the start of timer {id}"),
             Self::Cancel { id } => write!(f, "the cancellation of timer {id}"),
+            Self::CancelActivity { scheduled_event_id } => {
+                write!(f, "the request to cancel the activity of event {scheduled_event_id}")
+            }
             Self::Complete => f.write_str("the workflow's completion"),
             Self::Fail => f.write_str("the workflow's failure"),
             Self::CancelRun => f.write_str("the workflow's end as cancelled"),

@@ -15,6 +15,7 @@ mod error;
 mod expected;
 mod handlers;
 mod inspect;
+mod outcome;
 mod outside;
 mod panics;
 mod pending;
@@ -23,7 +24,7 @@ mod state;
 mod told;
 mod wake;
 
-pub use context::{ActivityRequest, PendingActivity, PendingTimer, RunContext, RunInfo};
+pub use context::{ActivityCancellationType, ActivityRequest, PendingActivity, PendingTimer, RunContext, RunInfo};
 pub use error::ReplayError;
 pub use handlers::{Handled, Handlers, Note, QueryProblem};
 pub use outside::{PendingCancel, PendingSignal, Waiting};

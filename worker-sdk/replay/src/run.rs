@@ -14,16 +14,17 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use tidewright_schemas::{
-    ActivityFailure, CancelWorkflow, CanceledFailure, CompleteWorkflow, Decision, EventAttributes, EventId,
-    FailWorkflow, Failure, FailureInfo, HistoryEvent, Payload, RetryState,
+    CancelWorkflow, CanceledFailure, CompleteWorkflow, Decision, EventAttributes, EventId, FailWorkflow, Failure,
+    FailureInfo, HistoryEvent, Payload,
 };
 
 use crate::context::Shared;
 use crate::expected::Expected;
 use crate::handlers::{Handled, Handlers, Note};
+use crate::outcome::{ActivityOutcome, Asked, Ended};
 use crate::panics::catch;
 use crate::pending::LastAwait;
-use crate::state::{ActivityOutcome, State};
+use crate::state::State;
 use crate::wake::RunWaker;
 use crate::{ReplayError, RunContext, RunInfo};
 
@@ -62,17 +63,12 @@ pub struct Run {
     /// Events that the next activation delivers.
     inbound: Vec<HistoryEvent>,
     /// Activities that are open, by the id of their `ActivityTaskScheduled`.
-    scheduled: BTreeMap<EventId, Scheduled>,
+    scheduled: BTreeMap<EventId, Asked>,
     /// The last `WorkflowTaskStarted` and its time.
     started: Option<(EventId, u64)>,
     /// The `WorkflowTaskStarted` of the last activation.
     activated_at: EventId,
     last_event_id: EventId,
-}
-
-struct Scheduled {
-    activity_id: String,
-    activity_type: String,
 }
 
 impl Run {
@@ -131,11 +127,13 @@ impl Run {
             EventAttributes::WorkflowTaskCompleted(completed) => self.replay_task(completed.started_event_id),
             EventAttributes::ActivityTaskScheduled(activity) => {
                 let (activity_id, activity_type) = (activity.activity_id.clone(), activity.activity_type.clone());
-                self.scheduled.insert(event.event_id, Scheduled { activity_id, activity_type });
+                self.shared.state().activity_scheduled(&activity_id, event.event_id);
+                self.scheduled.insert(event.event_id, Asked { activity_id, activity_type });
                 self.expected.check(event)
             }
             EventAttributes::TimerStarted(_)
             | EventAttributes::TimerCanceled(_)
+            | EventAttributes::ActivityTaskCancelRequested(_)
             | EventAttributes::WorkflowExecutionCompleted(_)
             | EventAttributes::WorkflowExecutionFailed(_)
             | EventAttributes::WorkflowExecutionCanceled(_) => self.expected.check(event),
@@ -148,8 +146,12 @@ impl Run {
             | EventAttributes::ActivityTaskCompleted(_)
             | EventAttributes::ActivityTaskFailed(_)
             | EventAttributes::ActivityTaskTimedOut(_)
+            | EventAttributes::ActivityTaskCanceled(_)
             | EventAttributes::TimerFired(_) => {
-                self.check_done(event)?;
+                // What came while the code's last task was out stands before what it decided, and nobody waits for it.
+                if !self.is_closed() {
+                    self.check_done(event)?;
+                }
                 self.inbound.push(event.clone());
                 Ok(())
             }
@@ -200,11 +202,7 @@ impl Run {
         self.activated_at = started_event_id;
         self.started = None;
         self.shared.state().now_ms = now_ms;
-        for event in &self.inbound {
-            if let EventAttributes::TimerFired(fired) = &event.attributes {
-                self.shared.state().settle_timer(&fired.timer_id);
-            }
-        }
+        self.settle_inbound();
         {
             let _advancing = self.shared.wake.advance();
             let inbound = std::mem::take(&mut self.inbound);
@@ -232,6 +230,20 @@ impl Run {
         Ok(())
     }
 
+    /// What has ended in the history that will be delivered cannot be cancelled any more.
+    fn settle_inbound(&self) {
+        let mut state = self.shared.state();
+        for event in &self.inbound {
+            if let EventAttributes::TimerFired(fired) = &event.attributes {
+                state.settle_timer(&fired.timer_id);
+            }
+            let closed = event.attributes.closes_activity().and_then(|id| self.scheduled.get(&id));
+            if let Some(asked) = closed {
+                state.settle_activity(&asked.activity_id);
+            }
+        }
+    }
+
     fn deliver(&mut self, event: HistoryEvent) -> Result<(), ReplayError> {
         match event.attributes {
             EventAttributes::WorkflowExecutionStarted(started) => self.begin(started.input)?,
@@ -239,22 +251,19 @@ impl Run {
                 self.resolve(completed.scheduled_event_id, |_| Ok(completed.result))?;
             }
             EventAttributes::ActivityTaskFailed(failed) => {
-                let (started, worker) = (failed.started_event_id, failed.worker.identity);
-                self.resolve(failed.scheduled_event_id, |activity| {
-                    Err(activity.failure(
-                        failed.scheduled_event_id,
-                        started,
-                        worker,
-                        failed.retry_state,
-                        failed.failure,
-                    ))
-                })?;
+                let (scheduled_event_id, started_event_id) = (failed.scheduled_event_id, failed.started_event_id);
+                let ended = Ended { scheduled_event_id, started_event_id, identity: failed.worker.identity };
+                self.resolve(scheduled_event_id, |asked| Err(asked.failed(ended, failed.retry_state, failed.failure)))?;
             }
             EventAttributes::ActivityTaskTimedOut(late) => {
-                self.resolve(late.scheduled_event_id, |activity| {
-                    let (id, started) = (late.scheduled_event_id, late.started_event_id);
-                    Err(activity.failure(id, started, String::new(), late.retry_state, late.failure))
-                })?;
+                let (scheduled_event_id, started_event_id) = (late.scheduled_event_id, late.started_event_id);
+                let ended = Ended { scheduled_event_id, started_event_id, identity: String::new() };
+                self.resolve(scheduled_event_id, |asked| Err(asked.failed(ended, late.retry_state, late.failure)))?;
+            }
+            EventAttributes::ActivityTaskCanceled(canceled) => {
+                let (scheduled_event_id, started_event_id) = (canceled.scheduled_event_id, canceled.started_event_id);
+                let ended = Ended { scheduled_event_id, started_event_id, identity: canceled.worker.identity };
+                self.resolve(scheduled_event_id, |asked| Err(asked.canceled(ended, canceled.details)))?;
             }
             EventAttributes::TimerFired(fired) => {
                 let waker = self.shared.state().fire_timer(&fired.timer_id);
@@ -310,7 +319,7 @@ impl Run {
     fn resolve(
         &mut self,
         scheduled_event_id: EventId,
-        outcome: impl FnOnce(&Scheduled) -> ActivityOutcome,
+        outcome: impl FnOnce(&Asked) -> ActivityOutcome,
     ) -> Result<(), ReplayError> {
         let Some(activity) = self.scheduled.remove(&scheduled_event_id) else {
             let problem = format!("an activity ended whose start should be event {scheduled_event_id}; it is not");
@@ -373,29 +382,6 @@ impl Drop for Run {
         // nothing left to do about it beyond the panic hook's message.
         let future = self.future.take();
         let _ = catch(|| drop(future));
-    }
-}
-
-impl Scheduled {
-    /// The failure as the workflow sees it: the activity's, caused by the last attempt's.
-    fn failure(
-        &self,
-        scheduled_event_id: EventId,
-        started_event_id: EventId,
-        identity: String,
-        retry_state: RetryState,
-        cause: Failure,
-    ) -> Box<Failure> {
-        let info = FailureInfo::Activity(ActivityFailure {
-            scheduled_event_id,
-            started_event_id,
-            activity_type: self.activity_type.clone(),
-            activity_id: self.activity_id.clone(),
-            identity,
-            retry_state,
-        });
-        let message = format!("activity `{}` failed: {}", self.activity_type, cause.message);
-        Box::new(Failure::of(message, info).caused_by(cause))
     }
 }
 

@@ -12,8 +12,8 @@ use std::pin::Pin;
 use futures::future::{join_all, select};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use proptest::prelude::*;
-use support::{History, activate, activity, here, run_of, words};
-use tidewright_replay::{Run, RunContext};
+use support::{History, activate, activity, cancelled_by, here, run_of, words};
+use tidewright_replay::{ActivityCancellationType, ActivityRequest, Run, RunContext};
 use tidewright_schemas::{Decision, Payload};
 
 /// One step of a made-up workflow.
@@ -26,6 +26,8 @@ enum Step {
     All(Vec<Step>),
     Unordered(Vec<Step>),
     Race(Box<Step>, Box<Step>),
+    /// An activity, and a timer that asks it to end.
+    Cancelled(ActivityCancellationType),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -33,7 +35,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => Just(Step::Activity),
         3 => Just(Step::Sleep),
         1 => Just(Step::Detach),
-        1 => Just(Step::Random)
+        1 => Just(Step::Random),
+        1 => Just(Step::Cancelled(ActivityCancellationType::TryCancel)),
+        1 => Just(Step::Cancelled(ActivityCancellationType::WaitCancellationCompleted)),
+        1 => Just(Step::Cancelled(ActivityCancellationType::Abandon))
     ];
     let step = leaf.prop_recursive(3, 12, 3, |inner| {
         prop_oneof![
@@ -72,6 +77,12 @@ fn perform(ctx: RunContext, step: Step) -> Pin<Box<dyn Future<Output = String> +
             Step::Unordered(steps) => {
                 let all: FuturesUnordered<_> = steps.into_iter().map(|s| perform(ctx.clone(), s)).collect();
                 all.collect::<Vec<_>>().await.concat()
+            }
+            Step::Cancelled(cancellation_type) => {
+                let request = ActivityRequest { cancellation_type, ..activity("C") };
+                let work = ctx.schedule_activity(request, here());
+                let outcome = cancelled_by(work, ctx.start_timer(5, here())).await;
+                outcome.map_or_else(|failure| failure.message, |_| "completed".to_owned())
             }
             Step::Race(a, b) => select(perform(ctx.clone(), *a), perform(ctx, *b)).await.factor_first().0,
         }
@@ -120,10 +131,10 @@ impl Open {
         if index < activities {
             let id = self.activities.iter().nth(index).unwrap().clone();
             self.activities.remove(&id);
-            if choice.is_multiple_of(5) {
-                history.activity_failed(&id, "no")
-            } else {
-                history.activity_completed(&id, &id)
+            match choice % 5 {
+                0 => history.activity_failed(&id, "no"),
+                1 => history.activity_canceled(&id, "7"),
+                _ => history.activity_completed(&id, &id),
             }
         } else {
             let id = self.timers.iter().nth(index - activities).unwrap().clone();

@@ -114,6 +114,7 @@ pub(crate) struct DefaultTimeouts {
     pub(crate) start_to_close: Option<Duration>,
     pub(crate) schedule_to_start: Option<Duration>,
     pub(crate) schedule_to_close: Option<Duration>,
+    pub(crate) heartbeat: Option<Duration>,
 }
 
 /// An activity: its type, the struct that holds what it needs, what it takes and gives, and its code. `#[activity]`
@@ -151,7 +152,8 @@ impl<A, I, O> ActivityDef<A, I, O, MissingTimeout> {
     /// Defines an activity that has no default timeout yet.
     #[must_use]
     pub const fn new(name: &'static str, run: for<'a> fn(&'a A, &'a ActivityContext, I) -> ActivityRun<'a, O>) -> Self {
-        let timeouts = DefaultTimeouts { start_to_close: None, schedule_to_start: None, schedule_to_close: None };
+        let timeouts =
+            DefaultTimeouts { start_to_close: None, schedule_to_start: None, schedule_to_close: None, heartbeat: None };
         Self { name, run, timeouts, has_timeout: PhantomData }
     }
 }
@@ -179,6 +181,12 @@ impl<A, I, O, T> ActivityDef<A, I, O, T> {
     #[must_use]
     pub const fn schedule_to_start(self, timeout: Duration) -> Self {
         self.with(DefaultTimeouts { schedule_to_start: Some(timeout), ..self.timeouts })
+    }
+
+    /// Default limit for the time between two heartbeats of an attempt, and from its start to the first.
+    #[must_use]
+    pub const fn heartbeat_timeout(self, timeout: Duration) -> Self {
+        self.with(DefaultTimeouts { heartbeat: Some(timeout), ..self.timeouts })
     }
 
     const fn with<U>(self, timeouts: DefaultTimeouts) -> ActivityDef<A, I, O, U> {

@@ -76,6 +76,7 @@ pub use tidewright_client::{
     WorkflowType,
 };
 pub use tidewright_macros::{activities, workflow};
+pub use tidewright_replay::ActivityCancellationType;
 pub use worker::{Worker, WorkerError, WorkerOptions};
 pub use workflow::{
     ActivityCall, Canceled, Cancellation, CancellationScope, Condition, Elapsed, Random, Receive, Sleep, Timeout,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tidewright_replay::ActivityCancellationType;
+
 use crate::error::millis;
 
 /// How a failed activity is tried again. By default: after 1 s, 2 s, 4 s … up to 100 s, without end.
@@ -64,13 +66,22 @@ pub struct ActivityOptions {
     pub(crate) start_to_close: Option<Duration>,
     pub(crate) schedule_to_close: Option<Duration>,
     pub(crate) schedule_to_start: Option<Duration>,
+    pub(crate) heartbeat: Option<Duration>,
     pub(crate) retry: Option<RetryPolicy>,
     pub(crate) task_queue: Option<String>,
+    pub(crate) cancellation_type: Option<ActivityCancellationType>,
 }
 
 impl ActivityOptions {
-    const NONE: Self =
-        Self { start_to_close: None, schedule_to_close: None, schedule_to_start: None, retry: None, task_queue: None };
+    const NONE: Self = Self {
+        start_to_close: None,
+        schedule_to_close: None,
+        schedule_to_start: None,
+        heartbeat: None,
+        retry: None,
+        task_queue: None,
+        cancellation_type: None,
+    };
 
     /// Limits one attempt from its start.
     #[must_use]
@@ -100,6 +111,19 @@ impl ActivityOptions {
     #[must_use]
     pub fn schedule_to_start(self, timeout: Duration) -> Self {
         Self { schedule_to_start: Some(timeout), ..self }
+    }
+
+    /// Limits the time between two [heartbeats](crate::ActivityContext::heartbeat) of an attempt, and from its start to
+    /// the first.
+    #[must_use]
+    pub fn heartbeat_timeout(self, timeout: Duration) -> Self {
+        Self { heartbeat: Some(timeout), ..self }
+    }
+
+    /// What it means to cancel the call. Default: [`ActivityCancellationType::TryCancel`].
+    #[must_use]
+    pub fn cancellation_type(self, cancellation_type: ActivityCancellationType) -> Self {
+        Self { cancellation_type: Some(cancellation_type), ..self }
     }
 
     /// How failures are retried.

@@ -1,8 +1,8 @@
 //! What most workers and callers need: `use tidewright::prelude::*;`.
 
 pub use crate::{
-    Activities, ActivityContext, ActivityDef, ActivityError, ActivityFailed, ActivityOptions, ActivityResult,
-    ActivitySet, Canceled, CancellationScope, Client, ClientConfig, CompensationFailed, Durations, Elapsed,
-    RetryPolicy, Saga, SignalDef, TimeoutError, Worker, WorkerOptions, WorkflowContext, WorkflowDef, WorkflowError,
-    WorkflowFutureExt, WorkflowNamed, WorkflowResult, activities, join, select, try_join, workflow,
+    Activities, ActivityCancellationType, ActivityContext, ActivityDef, ActivityError, ActivityFailed, ActivityOptions,
+    ActivityResult, ActivitySet, Canceled, CancellationScope, Client, ClientConfig, CompensationFailed, Durations,
+    Elapsed, RetryPolicy, Saga, SignalDef, TimeoutError, Worker, WorkerOptions, WorkflowContext, WorkflowDef,
+    WorkflowError, WorkflowFutureExt, WorkflowNamed, WorkflowResult, activities, join, select, try_join, workflow,
 };

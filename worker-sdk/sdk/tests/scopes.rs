@@ -15,6 +15,7 @@ fn words(decisions: &[Decision]) -> Vec<String> {
         Decision::ScheduleActivity(d) => format!("schedule {} {}", d.activity_id, d.activity_type),
         Decision::StartTimer(d) => format!("start {}", d.timer_id),
         Decision::CancelTimer(d) => format!("stop {}", d.timer_id),
+        Decision::RequestCancelActivity(d) => format!("cancel event {}", d.scheduled_event_id),
         Decision::CompleteWorkflow(d) => format!("complete {}", d.result.as_ref().unwrap().json_text().unwrap()),
         Decision::FailWorkflow(d) => format!("fail {}", d.failure.error_type()),
         Decision::CancelWorkflow(_) => "end as cancelled".to_owned(),

@@ -1,7 +1,9 @@
 //! Activities in state.
 
+use tidewright_schemas::limits::ACTIVITY_QUEUES_TOLD_MAX;
 use tidewright_schemas::{
-    ActivityDispatched, ActivityRetryScheduled, ActivityStarted, ActivityTaskScheduled, EventId, HistoryEvent,
+    ActivityDispatched, ActivityHeartbeatRecorded, ActivityRetryScheduled, ActivityStarted,
+    ActivityTaskCancelRequested, ActivityTaskScheduled, EventId, HistoryEvent, Payload,
 };
 
 use super::{ApplyError, Applying};
@@ -25,13 +27,22 @@ pub(super) fn scheduled<R: Rows>(
         start_to_close_timeout_ms: scheduled.start_to_close_timeout_ms,
         schedule_to_start_timeout_ms: scheduled.schedule_to_start_timeout_ms,
         schedule_to_close_timeout_ms: scheduled.schedule_to_close_timeout_ms,
+        heartbeat_timeout_ms: scheduled.heartbeat_timeout_ms,
         retry_policy: scheduled.retry_policy.clone(),
         digest: applying.change.history_digest.clone().unwrap_or_default(),
         last_failure: None,
         last_worker: None,
+        last_heartbeat_ms: None,
+        heartbeat_details: None,
+        cancel_requested_event_id: None,
         superseded: None,
+        superseded_heartbeat: None,
     };
     applying.writer.activity(event.event_id, None, Some(&row))?;
+    let queues = &mut applying.run.activity_queues;
+    if !row.detached && queues.len() < ACTIVITY_QUEUES_TOLD_MAX && !queues.contains(&row.task_queue) {
+        queues.push(row.task_queue);
+    }
     applying.run.open_activities += 1;
     Ok(())
 }
@@ -45,7 +56,7 @@ pub(super) fn closed<R: Rows>(applying: &mut Applying<'_, R>, event_id: EventId)
     if let Some(row) = find(applying, event_id)? {
         applying.writer.activity(event_id, Some(&row), None)?;
         applying.run.open_activities -= 1;
-        applying.applied.superseded.extend(row.superseded);
+        applying.applied.superseded.extend(row.superseded.into_iter().chain(row.superseded_heartbeat));
     }
     Ok(())
 }
@@ -61,6 +72,31 @@ pub(super) fn started<R: Rows>(applying: &mut Applying<'_, R>, started: &Activit
     Ok(())
 }
 
+pub(super) fn heartbeat<R: Rows>(
+    applying: &mut Applying<'_, R>,
+    heartbeat: &ActivityHeartbeatRecorded,
+) -> Result<(), ApplyError> {
+    let Some(row) = find(applying, heartbeat.scheduled_event_id)? else { return Ok(()) };
+    let mut after = row.clone();
+    after.last_heartbeat_ms = Some(heartbeat.time_ms);
+    after.heartbeat_details.clone_from(&heartbeat.details);
+    applying.applied.superseded.extend(row.superseded_heartbeat.clone());
+    after.superseded_heartbeat = applying.is_row_record().then(|| applying.this_record());
+    applying.writer.activity(heartbeat.scheduled_event_id, Some(&row), Some(&after))?;
+    Ok(())
+}
+
+pub(super) fn cancel_requested<R: Rows>(
+    applying: &mut Applying<'_, R>,
+    event_id: EventId,
+    requested: &ActivityTaskCancelRequested,
+) -> Result<(), ApplyError> {
+    let Some(row) = find(applying, requested.scheduled_event_id)? else { return Ok(()) };
+    let after = ActivityRow { cancel_requested_event_id: Some(event_id), ..row.clone() };
+    applying.writer.activity(requested.scheduled_event_id, Some(&row), Some(&after))?;
+    Ok(())
+}
+
 pub(super) fn retry_scheduled<R: Rows>(
     applying: &mut Applying<'_, R>,
     retry: &ActivityRetryScheduled,
@@ -72,7 +108,7 @@ pub(super) fn retry_scheduled<R: Rows>(
     after.last_failure = Some(retry.failure.clone());
     after.last_worker = Some(retry.worker.clone());
     after.dispatched_time_ms = retry.due_ms;
-    supersede(applying, &row, &mut after);
+    next_attempt(applying, &row, &mut after, retry.heartbeat_details.as_ref());
     applying.writer.activity(retry.scheduled_event_id, Some(&row), Some(&after))?;
     Ok(())
 }
@@ -85,13 +121,22 @@ pub(super) fn dispatched<R: Rows>(applying: &mut Applying<'_, R>, task: &Activit
     after.dispatched_time_ms = task.time_ms;
     after.last_failure = Some(task.last_failure.clone());
     after.last_worker = Some(task.last_worker.clone());
-    supersede(applying, &row, &mut after);
+    next_attempt(applying, &row, &mut after, task.heartbeat_details.as_ref());
     applying.writer.activity(task.scheduled_event_id, Some(&row), Some(&after))?;
     Ok(())
 }
 
-/// A record that holds nothing but this row's fact stands in for the one before it (R2).
-fn supersede<R: Rows>(applying: &mut Applying<'_, R>, row: &ActivityRow, after: &mut ActivityRow) {
-    applying.applied.superseded.extend(row.superseded.clone());
+/// Another attempt: its record says all that those of the attempt before said, so it stands in for them (R2).
+fn next_attempt<R: Rows>(
+    applying: &mut Applying<'_, R>,
+    row: &ActivityRow,
+    after: &mut ActivityRow,
+    heartbeat_details: Option<&Payload>,
+) {
+    after.last_heartbeat_ms = None;
+    after.heartbeat_details = heartbeat_details.cloned();
+    let before = row.superseded.iter().chain(&row.superseded_heartbeat).cloned();
+    applying.applied.superseded.extend(before);
     after.superseded = applying.is_row_record().then(|| applying.this_record());
+    after.superseded_heartbeat = None;
 }

@@ -21,7 +21,7 @@ pub(super) fn close<R: Rows>(
     for (event_id, row) in activities.into_iter().filter(|(_, row)| !row.detached) {
         applying.writer.activity(event_id, Some(&row), None)?;
         applying.run.open_activities -= 1;
-        applying.applied.superseded.extend(row.superseded);
+        applying.applied.superseded.extend(row.superseded.into_iter().chain(row.superseded_heartbeat));
     }
     let timers = applying.writer.state().timers(&workflow_id, &run_id, PENDING_TIMERS_MAX as usize)?;
     for (event_id, row) in timers {

@@ -33,6 +33,7 @@ pub(super) fn new_run(change: &Transition) -> Option<RunRow> {
         accepted_started_event_id: 0,
         completion_id: None,
         buffered: (0, 0),
+        activity_queues: Vec::new(),
         open_activities: 0,
         open_timers: 0,
         superseded: None,
@@ -108,6 +109,10 @@ pub(super) fn change_state<R: Rows>(applying: &mut Applying<'_, R>, event: &Hist
         EventAttributes::ActivityTaskCompleted(closed) => activity::closed(applying, closed.scheduled_event_id),
         EventAttributes::ActivityTaskFailed(closed) => activity::closed(applying, closed.scheduled_event_id),
         EventAttributes::ActivityTaskTimedOut(closed) => activity::closed(applying, closed.scheduled_event_id),
+        EventAttributes::ActivityTaskCanceled(closed) => activity::closed(applying, closed.scheduled_event_id),
+        EventAttributes::ActivityTaskCancelRequested(requested) => {
+            activity::cancel_requested(applying, event.event_id, requested)
+        }
         EventAttributes::TimerStarted(timer) => {
             let due_ms = event.event_time_ms.saturating_add(timer.start_to_fire_timeout_ms);
             let row = TimerRow { timer_id: timer.timer_id.clone(), due_ms };

@@ -28,6 +28,7 @@ pub(super) fn apply<R: Rows>(applying: &mut Applying<'_, R>, fact: &RowFact) -> 
             Ok(())
         }
         RowFact::ActivityStarted(started) => activity::started(applying, started),
+        RowFact::ActivityHeartbeatRecorded(heartbeat) => activity::heartbeat(applying, heartbeat),
         RowFact::ActivityRetryScheduled(retry) => activity::retry_scheduled(applying, retry),
         RowFact::ActivityDispatched(task) => activity::dispatched(applying, task),
         RowFact::DetachedActivityClosed(closed) => activity::closed(applying, closed.scheduled_event_id),
@@ -36,7 +37,7 @@ pub(super) fn apply<R: Rows>(applying: &mut Applying<'_, R>, fact: &RowFact) -> 
             Ok(())
         }
         // What was said to others is no state; the origin is remembered by the caller, for it needs no run.
-        RowFact::Answered(_) | RowFact::DeadLettered(_) | RowFact::OriginSeen(_) => Ok(()),
+        RowFact::Answered(_) | RowFact::DeadLettered(_) | RowFact::OriginSeen(_) | RowFact::WorkersTold(_) => Ok(()),
     }
 }
 

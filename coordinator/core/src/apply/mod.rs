@@ -146,9 +146,11 @@ impl<'a, R: Rows> Applying<'a, R> {
         Ok(self.applied)
     }
 
-    /// Whether the record holds nothing but one fact of one row, so that the next one of that row supersedes it (R2).
+    /// Whether the record holds nothing but one fact of one row, so that the next one of that row supersedes it (R2). What
+    /// workers were told beside it is no state.
     pub(crate) fn is_row_record(&self) -> bool {
-        self.change.events.is_empty() && self.change.rows.len() == 1
+        let facts = self.change.rows.iter().filter(|fact| !matches!(fact, RowFact::WorkersTold(_)));
+        self.change.events.is_empty() && facts.count() == 1
     }
 
     /// This record's name.

@@ -1,4 +1,5 @@
-//! What workers say of activities.
+//! What workers say of activities. Heartbeats and cancellation have tables of their own: `heartbeat.rs`,
+//! `activity_cancel.rs`.
 //!
 //! | state | started notice | completion | failure | timeout of the attempt |
 //! |---|---|---|---|---|
@@ -6,6 +7,9 @@
 //! | `Started` | ignored | closes | retry or closes | retry or closes |
 //! | `BackingOff` | ignored | closes (R29) | ignored | ignored |
 //! | closed | ignored | ignored | ignored | ignored |
+//!
+//! What is ignored is answered all the same where a worker has to hear something: that nobody waits for the activity, or
+//! that its workflow has asked it to end.
 
 use tidewright_schemas::limits::PAYLOAD_BYTES_MAX;
 use tidewright_schemas::{
@@ -16,6 +20,7 @@ use tidewright_schemas::{
 
 use super::activity_retry::{AttemptFailure, fail_attempt};
 use super::draft::Draft;
+use super::heartbeat::nobody_waits;
 use super::{Decision, fit};
 use crate::state::{ActivityRow, ActivityState, RunRow, State};
 use crate::{Context, Decided, Rows, RowsError, TaskToken};
@@ -52,7 +57,7 @@ impl OpenActivity {
     }
 
     /// Whether the token's attempt is the one that history waits for.
-    fn waits_for(&self, token: &TaskToken) -> bool {
+    pub(super) fn waits_for(&self, token: &TaskToken) -> bool {
         self.row.attempt == token.task.attempt && !matches!(self.row.state, ActivityState::BackingOff { .. })
     }
 
@@ -70,6 +75,12 @@ impl OpenActivity {
         .into()
     }
 
+    /// The fact that somebody runs the current attempt.
+    pub(super) fn started(&self, worker: WorkerIdentity, time_ms: u64) -> ActivityStarted {
+        let scheduled_event_id = self.scheduled_event_id;
+        ActivityStarted { scheduled_event_id, attempt: self.row.attempt, worker, time_ms }
+    }
+
     /// Closes the activity with a started event, if it started, and an outcome. One that outlives its run leaves a row.
     pub(super) fn close(
         &self,
@@ -78,6 +89,16 @@ impl OpenActivity {
         outcome: EventAttributes,
     ) -> Decided {
         let mut draft = self.draft(context);
+        self.close_in(&mut draft, started, outcome);
+        draft.finish().into()
+    }
+
+    pub(super) fn close_in(
+        &self,
+        draft: &mut Draft,
+        started: Option<(u32, &WorkerIdentity)>,
+        outcome: EventAttributes,
+    ) {
         if self.run.is_open() {
             let mut group: Vec<_> =
                 started.map(|(attempt, worker)| self.started_event(attempt, worker)).into_iter().collect();
@@ -93,7 +114,6 @@ impl OpenActivity {
                 started.map_or((self.row.attempt, WorkerIdentity::default()), |(a, w)| (a, w.clone()));
             draft.row(DetachedActivityClosed { scheduled_event_id: self.scheduled_event_id, attempt, failure, worker });
         }
-        draft.finish().into()
     }
 }
 
@@ -103,17 +123,14 @@ pub(super) fn record_started<R: Rows>(
     command: &RecordActivityStarted,
     context: &Context,
 ) -> Decision {
-    let Some(activity) = OpenActivity::of_token(state, token)? else { return Ok(Decided::Nothing) };
-    if activity.row.state != ActivityState::Dispatched || activity.row.attempt != token.task.attempt {
-        return Ok(Decided::Nothing);
+    let Some(activity) = OpenActivity::of_token(state, token)? else { return nobody_waits(state, token) };
+    if activity.row.state != ActivityState::Dispatched || !activity.waits_for(token) {
+        return Ok(activity.remind());
     }
     let mut draft = activity.draft(context);
-    draft.row(ActivityStarted {
-        scheduled_event_id: activity.scheduled_event_id,
-        attempt: token.task.attempt,
-        worker: fit::worker(&command.worker),
-        time_ms: draft.now_ms,
-    });
+    let started = activity.started(fit::worker(&command.worker), draft.now_ms);
+    draft.row(started);
+    activity.cancel_request().into_iter().for_each(|told| draft.row(told));
     Ok(draft.finish().into())
 }
 

@@ -2,7 +2,7 @@
 
 use tidewright_schemas::{
     ActivityDispatched, ActivityRetryScheduled, ActivityTaskFailed, ActivityTaskFailedCause, ActivityTaskTimedOut,
-    Failure, FailureInfo, RetryState, TimeoutType, WorkerIdentity,
+    Failure, FailureInfo, RetryState, TimeoutFailure, TimeoutType, WorkerIdentity,
 };
 
 use super::activity::OpenActivity;
@@ -28,6 +28,12 @@ pub(super) fn fail_attempt(
     worker: Option<&WorkerIdentity>,
     context: &Context,
 ) -> Decided {
+    // Nobody had started what is lost, so a request to cancel is fulfilled.
+    if matches!(attempt_failure, AttemptFailure::Lost)
+        && let Some(canceled) = activity.canceled(None, &WorkerIdentity::default())
+    {
+        return activity.close(context, None, canceled);
+    }
     let now_ms = activity.draft(context).now_ms;
     let failure = match &attempt_failure {
         AttemptFailure::Failed(failure) | AttemptFailure::WorkerFailed(_, failure) => failure.clone(),
@@ -43,6 +49,7 @@ pub(super) fn fail_attempt(
             let mut draft = activity.draft(context);
             let attempt = activity.row.attempt.saturating_add(1);
             let scheduled_event_id = activity.scheduled_event_id;
+            let heartbeat_details = activity.row.heartbeat_details.clone();
             if delay_ms == 0 {
                 let last_worker = worker.cloned().unwrap_or_default();
                 let time_ms = now_ms;
@@ -52,11 +59,19 @@ pub(super) fn fail_attempt(
                     time_ms,
                     last_failure: failure,
                     last_worker,
+                    heartbeat_details,
                 });
             } else {
                 let due_ms = now_ms.saturating_add(delay_ms);
                 let worker = worker.cloned().unwrap_or_default();
-                draft.row(ActivityRetryScheduled { scheduled_event_id, attempt, due_ms, failure, worker });
+                draft.row(ActivityRetryScheduled {
+                    scheduled_event_id,
+                    attempt,
+                    due_ms,
+                    failure,
+                    worker,
+                    heartbeat_details,
+                });
             }
             draft.finish().into()
         }
@@ -120,6 +135,9 @@ fn next_attempt(
     if matches!(attempt_failure, AttemptFailure::TimedOut(timeout) if ends_all.contains(timeout)) {
         return Err(RetryState::Timeout);
     }
+    if activity.row.cancel_requested_event_id.is_some() {
+        return Err(RetryState::CancelRequested);
+    }
     if failure.non_retryable() || policy.non_retryable_error_types.iter().any(|name| name == failure.error_type()) {
         return Err(RetryState::NonRetryableFailure);
     }
@@ -144,5 +162,6 @@ fn timeout_failure(activity: &OpenActivity, timeout: TimeoutType) -> Failure {
         "activity `{}` ran into its {kind} timeout (attempt {})",
         activity.row.activity_type, activity.row.attempt
     );
-    Failure::timeout(timeout, message)
+    let last_heartbeat_details = activity.row.heartbeat_details.clone();
+    Failure::of(message, FailureInfo::Timeout(TimeoutFailure { timeout_type: timeout, last_heartbeat_details }))
 }

@@ -5,10 +5,10 @@
 //! | `Dispatched`, this attempt | run | run, and `Started` by the asker: the grant |
 //! | `Started`, this attempt | drop | run if the asker holds the grant, else drop |
 //! | anything else | drop | drop |
+//!
+//! A `Dispatched` attempt of an activity that its workflow has asked to end is not run: it closes as cancelled.
 
-use tidewright_schemas::{
-    ActivityStarted, Answer, Answered, ConfirmTask, TaskConfirmed, TaskKind, TaskVerdict, WorkerIdentity,
-};
+use tidewright_schemas::{Answer, Answered, ConfirmTask, TaskConfirmed, TaskKind, TaskVerdict, WorkerIdentity};
 
 use super::activity::OpenActivity;
 use super::workflow_task::OutTask;
@@ -28,6 +28,9 @@ pub(super) fn confirm<R: Rows>(
             let found = OpenActivity::of_token(state, token)?;
             match found.filter(|activity| activity.row.attempt == token.task.attempt) {
                 None => TaskVerdict::Drop,
+                Some(activity) if activity.is_cancelled_before_it_runs() => {
+                    return Ok(cancel(&activity, command, context));
+                }
                 Some(activity) if activity.row.is_at_most_once() => return Ok(grant(&activity, command, context)),
                 Some(activity) => verdict(activity.row.state == ActivityState::Dispatched),
             }
@@ -36,18 +39,29 @@ pub(super) fn confirm<R: Rows>(
     Ok(Change::of_rows(token.workflow_id.clone(), vec![answer(command, verdict).into()]).into())
 }
 
+impl OpenActivity {
+    fn is_cancelled_before_it_runs(&self) -> bool {
+        self.row.state == ActivityState::Dispatched && self.row.cancel_requested_event_id.is_some()
+    }
+}
+
+fn cancel(activity: &OpenActivity, command: &ConfirmTask, context: &Context) -> crate::Decided {
+    let mut draft = activity.draft(context);
+    if let Some(canceled) = activity.canceled(None, &fit::worker(&command.worker)) {
+        activity.close_in(&mut draft, None, canceled);
+    }
+    draft.row(answer(command, TaskVerdict::Drop));
+    draft.finish().into()
+}
+
 /// The first asker may run the attempt; whoever else asks may not, and the first is told the same again (R21).
 fn grant(activity: &OpenActivity, command: &ConfirmTask, context: &Context) -> crate::Decided {
     let asker = fit::worker(&command.worker);
     let mut draft = activity.draft(context);
     let verdict = match &activity.row.state {
         ActivityState::Dispatched => {
-            draft.row(ActivityStarted {
-                scheduled_event_id: activity.scheduled_event_id,
-                attempt: activity.row.attempt,
-                worker: asker,
-                time_ms: draft.now_ms,
-            });
+            let started = activity.started(asker, draft.now_ms);
+            draft.row(started);
             TaskVerdict::Run
         }
         ActivityState::Started { worker, .. } => verdict(is_same_process(worker, &asker)),

@@ -11,6 +11,7 @@ use tidewright_schemas::{
     WorkflowId, WorkflowTaskFailedCause,
 };
 
+use super::activity_cancel::{CanceledAtOnce, Cancels};
 use super::draft::Draft;
 use super::fit;
 use crate::state::{RunRow, State};
@@ -32,6 +33,7 @@ pub(super) struct Plan {
     /// How large their events are at most.
     pub(super) bytes: usize,
     timers: Timers,
+    cancels: Cancels,
 }
 
 /// Checks all decisions; if one is wrong, none of them counts.
@@ -51,7 +53,8 @@ pub(super) fn check<R: Rows>(
         return Ok(Err(bad(problem)));
     }
     let timers = Timers::read(state, (workflow_id, run_id, run), decisions)?;
-    let mut open = Open { activities: BTreeSet::new(), timers: timers.clone() };
+    let cancels = Cancels::read(state, (workflow_id, run_id, run), decisions)?;
+    let mut open = Open { activities: BTreeSet::new(), timers: timers.clone(), cancels: cancels.clone() };
     if run.open_activities > 0 && decisions.iter().any(|d| matches!(d, Decision::ScheduleActivity(_))) {
         let rows = state.activities(workflow_id, run_id, PENDING_ACTIVITIES_MAX as usize)?;
         open.activities = rows.into_iter().map(|(_, row)| row.activity_id).collect();
@@ -63,6 +66,9 @@ pub(super) fn check<R: Rows>(
             return Ok(Err(bad(format!("decision {at} ({}): {problem}", decision.type_name()))));
         }
         bytes += fit::json_bytes(decision) + run.task_queue.len() + EVENT_FRAME_BYTES;
+        if matches!(decision, Decision::RequestCancelActivity(_)) {
+            bytes += NAME_BYTES_MAX + workflow_id.as_str().len() + EVENT_FRAME_BYTES;
+        }
     }
     if bytes > fit::DECISIONS_BYTES_MAX {
         let problem = format!(
@@ -76,7 +82,7 @@ pub(super) fn check<R: Rows>(
         decisions.last(),
         Some(Decision::CompleteWorkflow(_) | Decision::FailWorkflow(_) | Decision::CancelWorkflow(_))
     );
-    Ok(Ok(Plan { closes, bytes, timers }))
+    Ok(Ok(Plan { closes, bytes, timers, cancels }))
 }
 
 /// Timers that decisions may cancel, by their ids.
@@ -123,6 +129,7 @@ impl Timers {
 struct Open {
     activities: BTreeSet<String>,
     timers: Timers,
+    cancels: Cancels,
 }
 
 impl Open {
@@ -134,6 +141,7 @@ impl Open {
                 unique("activity", &activity.activity_id, is_new)?;
                 room("activities", self.activities.len(), PENDING_ACTIVITIES_MAX)
             }
+            Decision::RequestCancelActivity(cancel) => self.cancels.take(cancel.scheduled_event_id),
             Decision::StartTimer(timer) => {
                 name("timer_id", &timer.timer_id)?;
                 let is_new = self.timers.open.insert(timer.timer_id.clone(), 0).is_none();
@@ -213,18 +221,31 @@ fn at_most(field: &str, bytes: usize, most: usize) -> Result<(), String> {
 }
 
 impl Plan {
-    /// Records the checked decisions as events.
-    pub(super) fn record(mut self, draft: &mut Draft, run: &RunRow, decisions: &[Decision], completed: EventId) {
-        for decision in decisions {
-            self.record_one(draft, run, decision, completed);
-        }
+    /// Records the checked decisions as events. Returns the activities that close with a request to cancel them.
+    pub(super) fn record(
+        mut self,
+        draft: &mut Draft,
+        run: &RunRow,
+        decisions: &[Decision],
+        completed: EventId,
+    ) -> Vec<CanceledAtOnce> {
+        decisions.iter().filter_map(|decision| self.record_one(draft, run, decision, completed)).collect()
     }
 
-    fn record_one(&mut self, draft: &mut Draft, run: &RunRow, decision: &Decision, completed: EventId) {
+    fn record_one(
+        &mut self,
+        draft: &mut Draft,
+        run: &RunRow,
+        decision: &Decision,
+        completed: EventId,
+    ) -> Option<CanceledAtOnce> {
         let workflow_task_completed_event_id = completed;
         match decision {
             Decision::ScheduleActivity(activity) => {
                 draft.event(activity_scheduled(activity, run, completed));
+            }
+            Decision::RequestCancelActivity(cancel) => {
+                return self.cancels.record(draft, cancel.scheduled_event_id, completed);
             }
             Decision::StartTimer(timer) => {
                 let event_id = draft.event(TimerStarted {
@@ -254,6 +275,7 @@ impl Plan {
                 draft.event(WorkflowExecutionFailed { failure, workflow_task_completed_event_id });
             }
         }
+        None
     }
 }
 
@@ -267,6 +289,7 @@ fn activity_scheduled(activity: &ScheduleActivity, run: &RunRow, completed_event
         start_to_close_timeout_ms: activity.start_to_close_timeout_ms,
         schedule_to_start_timeout_ms: activity.schedule_to_start_timeout_ms,
         schedule_to_close_timeout_ms: activity.schedule_to_close_timeout_ms,
+        heartbeat_timeout_ms: activity.heartbeat_timeout_ms,
         retry_policy: activity.retry_policy.clone().unwrap_or_default(),
         detached: activity.detached,
         priority: activity.priority.clone(),

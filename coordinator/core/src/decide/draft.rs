@@ -4,9 +4,9 @@
 use sha2::{Digest as _, Sha256};
 use tidewright_schemas::limits::FLUSH_BYTES_MAX;
 use tidewright_schemas::{
-    BufferFlushed, EventAttributes, EventBuffered, EventId, Failure, HistoryEvent, NextRun, RowFact, RunId,
-    WorkerIdentity, WorkflowId, WorkflowTaskDispatched, WorkflowTaskFailed, WorkflowTaskFailedCause,
-    WorkflowTaskScheduled, WorkflowTaskStarted,
+    ActivityCancelRequested, BufferFlushed, ControlMessage, EventAttributes, EventBuffered, EventId, Failure,
+    HistoryEvent, NextRun, RowFact, RunClosed, RunId, WorkerIdentity, WorkersTold, WorkflowId, WorkflowTaskDispatched,
+    WorkflowTaskFailed, WorkflowTaskFailedCause, WorkflowTaskScheduled, WorkflowTaskStarted,
 };
 
 use super::fit;
@@ -31,6 +31,8 @@ pub(crate) struct Draft {
     idle: bool,
     events: Vec<HistoryEvent>,
     rows: Vec<RowFact>,
+    /// Whose workers hear of the run's end.
+    activity_queues: Vec<String>,
 }
 
 impl Draft {
@@ -49,6 +51,7 @@ impl Draft {
             idle: run.is_open() && run.workflow_task == WorkflowTaskState::Idle,
             events: Vec::new(),
             rows: Vec::new(),
+            activity_queues: if run.open_activities > 0 { run.activity_queues.clone() } else { Vec::new() },
         }
     }
 
@@ -66,6 +69,7 @@ impl Draft {
             idle: true,
             events: Vec::new(),
             rows: Vec::new(),
+            activity_queues: Vec::new(),
         }
     }
 
@@ -95,7 +99,8 @@ impl Draft {
     /// Something happened to the run from outside: appends its events, or buffers them together while a workflow task
     /// is out. The last event refers to the first where it tells of a start.
     pub(crate) fn happened(&mut self, group: Vec<EventAttributes>, wakes: bool) {
-        if self.buffering {
+        // What was buffered and did not fit happened before.
+        if self.buffering || self.has_leftovers() {
             let event_time_ms = self.now_ms;
             let event = |attributes| HistoryEvent { event_id: 0, event_time_ms, attributes };
             self.buffered.1 += 1;
@@ -180,12 +185,8 @@ impl Draft {
 
     /// Whether a group tells of the end of an activity that nobody waits for. Its row is gone; its beginning is history.
     fn is_end_of_detached<R: Rows>(&self, state: &State<'_, R>, group: &[HistoryEvent]) -> Result<bool, RowsError> {
-        let scheduled_event_id = match group.last().map(|event| &event.attributes) {
-            Some(EventAttributes::ActivityTaskCompleted(event)) => event.scheduled_event_id,
-            Some(EventAttributes::ActivityTaskFailed(event)) => event.scheduled_event_id,
-            Some(EventAttributes::ActivityTaskTimedOut(event)) => event.scheduled_event_id,
-            _ => return Ok(false),
-        };
+        let closed = group.last().and_then(|event| event.attributes.closes_activity());
+        let Some(scheduled_event_id) = closed else { return Ok(false) };
         let scheduled = state.event(&self.workflow_id, &self.run_id, scheduled_event_id)?;
         Ok(matches!(
             scheduled.map(|event| event.attributes),
@@ -208,12 +209,23 @@ impl Draft {
         self.row(WorkflowTaskDispatched { attempt, scheduled_event_id, time_ms, last_failure });
     }
 
+    /// What the workers of an activity of the run are told when it is asked to end.
+    pub(super) fn cancel_message(&self, scheduled_event_id: EventId) -> ControlMessage {
+        let (workflow_id, run_id) = (self.workflow_id.clone(), self.run_id.clone());
+        ActivityCancelRequested { workflow_id, run_id, scheduled_event_id }.into()
+    }
+
     /// The change, or nothing if nothing changes.
     pub(crate) fn finish_or_nothing(self) -> Decided {
         if self.events.is_empty() && self.rows.is_empty() { Decided::Nothing } else { self.finish().into() }
     }
 
-    pub(crate) fn finish(self) -> Change {
+    pub(crate) fn finish(mut self) -> Change {
+        if !self.activity_queues.is_empty() && self.events.iter().any(|event| event.attributes.closes_as().is_some()) {
+            let (workflow_id, run_id) = (self.workflow_id.clone(), self.run_id.clone());
+            let task_queues = std::mem::take(&mut self.activity_queues);
+            self.row(WorkersTold { task_queues, message: RunClosed { workflow_id, run_id }.into() });
+        }
         let history_digest = (!self.events.is_empty()).then(|| shortened(self.hash));
         Change {
             workflow_id: self.workflow_id,
@@ -245,6 +257,7 @@ fn refer_to_start(attributes: &mut EventAttributes, started: EventId) {
         EventAttributes::ActivityTaskCompleted(event) => event.started_event_id = started,
         EventAttributes::ActivityTaskFailed(event) => event.started_event_id = started,
         EventAttributes::ActivityTaskTimedOut(event) => event.started_event_id = started,
+        EventAttributes::ActivityTaskCanceled(event) => event.started_event_id = started,
         _ => {}
     }
 }

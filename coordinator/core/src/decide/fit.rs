@@ -65,6 +65,7 @@ fn omit_details(failure: &mut Failure) {
         let details = match &mut link.info {
             FailureInfo::Application(application) => application.details.take(),
             FailureInfo::Canceled(canceled) => canceled.details.take(),
+            FailureInfo::Timeout(timeout) => timeout.last_heartbeat_details.take(),
             _ => None,
         };
         let encoded = link.encoded_attributes.take();

@@ -1,12 +1,14 @@
 //! What a command changes. One file per family; this one only tells them apart.
 
 mod activity;
+mod activity_cancel;
 mod activity_retry;
 mod confirm;
 mod control;
 mod decisions;
 mod draft;
 mod fit;
+mod heartbeat;
 mod start;
 mod task_trouble;
 mod timer;
@@ -82,8 +84,10 @@ fn dispatch<R: Rows>(state: &State<'_, R>, request: &Request, context: &Context)
         (Command::CompleteWorkflowTask(c), Some(token)) => workflow_task::complete(state, token, c, context),
         (Command::FailWorkflowTask(c), Some(token)) => workflow_task::fail(state, token, c, context),
         (Command::RecordActivityStarted(c), Some(token)) => activity::record_started(state, token, c, context),
+        (Command::RecordActivityHeartbeat(c), Some(token)) => heartbeat::record(state, token, c, context),
         (Command::CompleteActivity(c), Some(token)) => activity::complete(state, token, c, context),
         (Command::FailActivity(c), Some(token)) => activity::fail(state, token, c, context),
+        (Command::CancelActivity(c), Some(token)) => activity_cancel::canceled(state, token, c, context),
         (Command::ConfirmTask(c), Some(token)) => confirm::confirm(state, token, c, context),
         (Command::FireTimer(c), _) => timer::fire(state, &request.workflow_id, c, context),
         (Command::EffectFailed(c), _) => task_trouble::undeliverable(state, &request.workflow_id, c, context),
@@ -115,6 +119,7 @@ fn remember_origin(request: &Request, decided: Decided) -> Decided {
         Decided::Change(change) => *change,
         Decided::Nothing => Change::of_rows(request.workflow_id.clone(), Vec::new()),
         early @ Decided::Early { .. } => return early,
+        Decided::Tell(told) => Change::of_rows(request.workflow_id.clone(), vec![told.into()]),
     };
     change.rows.push(RowFact::OriginSeen(OriginSeen { origin: origin.clone() }));
     change.into()

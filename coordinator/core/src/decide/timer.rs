@@ -26,7 +26,8 @@ pub(super) fn fire<R: Rows>(
         TimerTarget::ActivityRetry
         | TimerTarget::ActivityStartToClose
         | TimerTarget::ActivityScheduleToStart
-        | TimerTarget::ActivityScheduleToClose => fire_for_activity(state, workflow_id, command, context),
+        | TimerTarget::ActivityScheduleToClose
+        | TimerTarget::ActivityHeartbeat => fire_for_activity(state, workflow_id, command, context),
     }
 }
 
@@ -93,6 +94,7 @@ fn fire_for_activity<R: Rows>(
         TimerTarget::ActivityStartToClose => TimeoutType::StartToClose,
         TimerTarget::ActivityScheduleToStart => TimeoutType::ScheduleToStart,
         TimerTarget::ActivityScheduleToClose => TimeoutType::ScheduleToClose,
+        TimerTarget::ActivityHeartbeat => TimeoutType::Heartbeat,
         _ => return Ok(dispatch_again(&activity, context)),
     };
     Ok(fail_attempt(&activity, AttemptFailure::TimedOut(timeout), None, context))
@@ -112,6 +114,7 @@ fn dispatch_again(activity: &OpenActivity, context: &Context) -> Decided {
         time_ms: draft.now_ms,
         last_failure,
         last_worker: activity.row.last_worker.clone().unwrap_or_default(),
+        heartbeat_details: activity.row.heartbeat_details.clone(),
     });
     draft.finish().into()
 }

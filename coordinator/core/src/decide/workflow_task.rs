@@ -107,11 +107,16 @@ pub(super) fn complete<R: Rows>(
     if plan.closes {
         // What came meanwhile belongs to the history, but nobody will act on it: the last event is the run's end.
         draft.flush(state, plan.bytes)?;
+        // The run's end closes its activities; there is no need to say so of each.
         plan.record(&mut draft, &task.run, &command.decisions, completed_event_id);
         return Ok(draft.finish().into());
     }
-    plan.record(&mut draft, &task.run, &command.decisions, completed_event_id);
-    if draft.flush(state, 0)? || draft.has_leftovers() {
+    let canceled = plan.record(&mut draft, &task.run, &command.decisions, completed_event_id);
+    let news = draft.flush(state, 0)? || draft.has_leftovers() || !canceled.is_empty();
+    for activity in canceled {
+        draft.happened(vec![activity.event().into()], false);
+    }
+    if news {
         draft.send_workflow_task();
     }
     Ok(draft.finish().into())

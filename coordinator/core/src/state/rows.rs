@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tidewright_schemas::api::WorkflowStatus;
 use tidewright_schemas::{
-    Epoch, EventId, Failure, FireTimer, HistoryEvent, RetryPolicy, RunId, TimerTarget, WorkerIdentity, WorkflowId,
+    Epoch, EventId, Failure, FireTimer, HistoryEvent, Payload, RetryPolicy, RunId, TimerTarget, WorkerIdentity,
+    WorkflowId,
 };
 
 use crate::json_text;
@@ -42,6 +43,8 @@ pub(crate) struct RunRow {
     pub(crate) completion_id: Option<String>,
     /// Numbers of the buffered rows: from the first, up to and without the second.
     pub(crate) buffered: (u64, u64),
+    /// Distinct queues of its activities, as many as hear of its end.
+    pub(crate) activity_queues: Vec<String>,
     pub(crate) open_activities: u32,
     pub(crate) open_timers: u32,
     /// When the run times out.
@@ -106,6 +109,7 @@ pub(crate) struct ActivityRow {
     pub(crate) start_to_close_timeout_ms: Option<u64>,
     pub(crate) schedule_to_start_timeout_ms: Option<u64>,
     pub(crate) schedule_to_close_timeout_ms: Option<u64>,
+    pub(crate) heartbeat_timeout_ms: Option<u64>,
     #[serde(with = "json_text")]
     pub(crate) retry_policy: RetryPolicy,
     /// The run's history digest when it was scheduled.
@@ -113,8 +117,17 @@ pub(crate) struct ActivityRow {
     #[serde(with = "json_text")]
     pub(crate) last_failure: Option<Failure>,
     pub(crate) last_worker: Option<WorkerIdentity>,
-    /// The record that the next one of this row supersedes.
+    /// When the current attempt was last heard of, if it has said that it is alive.
+    pub(crate) last_heartbeat_ms: Option<u64>,
+    /// What the last heartbeat of any attempt said.
+    #[serde(with = "json_text")]
+    pub(crate) heartbeat_details: Option<Payload>,
+    /// Its `ActivityTaskCancelRequested`, if its workflow has asked it to end.
+    pub(crate) cancel_requested_event_id: Option<EventId>,
+    /// The record that the next attempt supersedes.
     pub(crate) superseded: Option<SupersededRecord>,
+    /// The record that the next heartbeat, or the next attempt, supersedes.
+    pub(crate) superseded_heartbeat: Option<SupersededRecord>,
 }
 
 impl ActivityRow {
@@ -205,6 +218,10 @@ pub(crate) fn activity_timers(row: &ActivityRow) -> Vec<(TimerTarget, u32, u64)>
         ActivityState::Started { time_ms, .. } => {
             if let Some(timeout) = row.start_to_close_timeout_ms {
                 timers.push((TimerTarget::ActivityStartToClose, row.attempt, time_ms.saturating_add(timeout)));
+            }
+            if let Some(timeout) = row.heartbeat_timeout_ms {
+                let heard_ms = row.last_heartbeat_ms.unwrap_or(*time_ms);
+                timers.push((TimerTarget::ActivityHeartbeat, row.attempt, heard_ms.saturating_add(timeout)));
             }
         }
         ActivityState::BackingOff { due_ms } => timers.push((TimerTarget::ActivityRetry, row.attempt, *due_ms)),

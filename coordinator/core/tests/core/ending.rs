@@ -73,7 +73,9 @@ fn cancel_against_complete_in_both_orders() {
 #[test]
 fn a_termination_ends_the_run_at_once() {
     let mut w = order_that_decided([schedule("a"), timer("t", 60_000)]);
-    w.when(answered_terminate()).then_events(["WorkflowExecutionTerminated"]).then_effects(["reply RequestAccepted"]);
+    w.when(answered_terminate())
+        .then_events(["WorkflowExecutionTerminated"])
+        .then_effects(["reply RequestAccepted", "orders told that the run is closed"]);
     assert!(w.due().is_empty());
     w.when(activity_completed("a")).then_nothing();
     let outcome = w.outcome();
@@ -140,7 +142,8 @@ fn limited(run_ms: u64) -> World {
 fn a_run_that_takes_too_long_times_out() {
     let mut w = limited(60_000);
     w.when(task_completed([schedule("a"), timer("t", 10)]));
-    w.when_due(TimerTarget::WorkflowTimeout).then_events(["WorkflowExecutionTimedOut"]).then_effects([]);
+    w.when_due(TimerTarget::WorkflowTimeout).then_events(["WorkflowExecutionTimedOut"]);
+    w.then_effects(["orders told that the run is closed"]);
     assert!(w.due().is_empty());
     let outcome = w.outcome();
     assert_eq!(outcome.status, WorkflowStatus::TimedOut);

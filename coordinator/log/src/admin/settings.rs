@@ -20,6 +20,8 @@ pub enum TopicKind {
     History,
     /// Workflow tasks or activity tasks of a queue; deleted by the owner, never by time.
     Tasks,
+    /// What all workers of a queue are told.
+    Control,
     /// Answers.
     Replies,
     /// What could not be understood.
@@ -110,7 +112,7 @@ fn kind_settings(kind: TopicKind) -> Vec<(&'static str, String)> {
             ("message.timestamp.type", "LogAppendTime".to_owned()),
             ("max.message.bytes", BEACONS_BYTES_MAX.to_string()),
         ],
-        TopicKind::Replies => kept_for(HOUR_MS / 6, MESSAGE_BYTES_MAX),
+        TopicKind::Replies | TopicKind::Control => kept_for(HOUR_MS / 6, MESSAGE_BYTES_MAX),
         TopicKind::DeadLetters => kept_for(30 * 24 * HOUR_MS, DEAD_LETTER_BYTES_MAX),
     }
 }

@@ -39,13 +39,14 @@ struct QueueGauges {
 }
 
 /// Every kind of timer that a partition holds.
-const TARGETS: [TimerTarget; 8] = [
+const TARGETS: [TimerTarget; 9] = [
     TimerTarget::Timer,
     TimerTarget::WorkflowTaskRetry,
     TimerTarget::ActivityRetry,
     TimerTarget::ActivityScheduleToStart,
     TimerTarget::ActivityStartToClose,
     TimerTarget::ActivityScheduleToClose,
+    TimerTarget::ActivityHeartbeat,
     TimerTarget::WorkflowStartDelay,
     TimerTarget::WorkflowTimeout,
 ];
@@ -58,6 +59,7 @@ fn target_name(target: TimerTarget) -> &'static str {
         TimerTarget::ActivityScheduleToStart => "schedule_to_start_timeout",
         TimerTarget::ActivityStartToClose => "start_to_close_timeout",
         TimerTarget::ActivityScheduleToClose => "schedule_to_close_timeout",
+        TimerTarget::ActivityHeartbeat => "heartbeat_timeout",
         TimerTarget::WorkflowStartDelay => "workflow_start_delay",
         TimerTarget::WorkflowTimeout => "workflow_timeout",
     }

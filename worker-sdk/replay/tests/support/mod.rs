@@ -4,15 +4,20 @@
 
 use std::collections::BTreeMap;
 use std::panic::Location;
+use std::pin::Pin;
 use std::time::Duration;
 
-use tidewright_replay::{ActivityRequest, Origin, ReplayError, Run, RunContext, RunInfo, WorkflowFuture};
+use tidewright_replay::{
+    ActivityCancellationType, ActivityRequest, Origin, PendingActivity, ReplayError, Run, RunContext, RunInfo,
+    WorkflowFuture,
+};
 use tidewright_schemas::{
-    ActivityTaskCompleted, ActivityTaskFailed, ActivityTaskScheduled, ActivityTaskStarted, Decision, EventAttributes,
-    EventId, Failure, HistoryEvent, Payload, RetryPolicy, RetryState, RunId, TimerCanceled, TimerFired, TimerStarted,
-    WorkerIdentity, WorkflowExecutionCancelRequested, WorkflowExecutionCanceled, WorkflowExecutionCompleted,
-    WorkflowExecutionFailed, WorkflowExecutionSignaled, WorkflowExecutionStarted, WorkflowId, WorkflowTaskCompleted,
-    WorkflowTaskFailed, WorkflowTaskFailedCause, WorkflowTaskScheduled, WorkflowTaskStarted,
+    ActivityTaskCancelRequested, ActivityTaskCanceled, ActivityTaskCompleted, ActivityTaskFailed,
+    ActivityTaskScheduled, ActivityTaskStarted, Decision, EventAttributes, EventId, Failure, HistoryEvent, Payload,
+    RetryPolicy, RetryState, RunId, TimerCanceled, TimerFired, TimerStarted, WorkerIdentity,
+    WorkflowExecutionCancelRequested, WorkflowExecutionCanceled, WorkflowExecutionCompleted, WorkflowExecutionFailed,
+    WorkflowExecutionSignaled, WorkflowExecutionStarted, WorkflowId, WorkflowTaskCompleted, WorkflowTaskFailed,
+    WorkflowTaskFailedCause, WorkflowTaskScheduled, WorkflowTaskStarted,
 };
 
 /// A workflow under test.
@@ -44,7 +49,9 @@ pub fn activity(activity_type: &str) -> ActivityRequest {
         start_to_close_timeout_ms: Some(Duration::from_secs(30).as_millis() as u64),
         schedule_to_start_timeout_ms: None,
         schedule_to_close_timeout_ms: None,
+        heartbeat_timeout_ms: None,
         retry_policy: None,
+        cancellation_type: ActivityCancellationType::TryCancel,
     }
 }
 
@@ -57,6 +64,7 @@ pub fn words(decisions: &[Decision]) -> Vec<String> {
             Decision::ScheduleActivity(d) => format!("schedule {} {}", d.activity_id, d.activity_type),
             Decision::StartTimer(d) => format!("timer {} {}ms", d.timer_id, d.start_to_fire_timeout_ms),
             Decision::CancelTimer(d) => format!("cancel {}", d.timer_id),
+            Decision::RequestCancelActivity(d) => format!("cancel the activity of event {}", d.scheduled_event_id),
             Decision::CompleteWorkflow(d) => {
                 format!("complete {}", d.result.as_ref().map_or("".into(), |r| r.json_text().unwrap()))
             }
@@ -159,6 +167,7 @@ impl History {
             start_to_close_timeout_ms: Some(30_000),
             schedule_to_start_timeout_ms: None,
             schedule_to_close_timeout_ms: None,
+            heartbeat_timeout_ms: None,
             retry_policy: RetryPolicy::default(),
             detached: false,
             workflow_task_completed_event_id: self.completed,
@@ -216,6 +225,24 @@ impl History {
         self
     }
 
+    pub fn activity_cancel_requested(mut self, scheduled_event_id: EventId) -> Self {
+        let workflow_task_completed_event_id = self.completed;
+        self.push(ActivityTaskCancelRequested { scheduled_event_id, workflow_task_completed_event_id });
+        self
+    }
+
+    pub fn activity_canceled(mut self, activity_id: &str, details: &str) -> Self {
+        let (scheduled_event_id, started_event_id) = self.activity_started(activity_id);
+        self.push(ActivityTaskCanceled {
+            details: Some(Payload::from_json(details).unwrap()),
+            latest_cancel_requested_event_id: 0,
+            scheduled_event_id,
+            started_event_id,
+            worker: WorkerIdentity::default(),
+        });
+        self
+    }
+
     pub fn signaled(mut self, name: &str, input: &str) -> Self {
         self.push(WorkflowExecutionSignaled {
             signal_name: name.to_owned(),
@@ -251,6 +278,7 @@ impl History {
             Decision::ScheduleActivity(d) => taken.scheduled(&d.activity_id, &d.activity_type),
             Decision::StartTimer(d) => taken.timer_started(&d.timer_id),
             Decision::CancelTimer(d) => taken.timer_canceled(&d.timer_id),
+            Decision::RequestCancelActivity(d) => taken.activity_cancel_requested(d.scheduled_event_id),
             Decision::CompleteWorkflow(d) => {
                 let mut history = taken;
                 let workflow_task_completed_event_id = history.completed;
@@ -282,4 +310,19 @@ pub fn activate(run: &mut Run, history: &History) -> Result<Vec<Decision>, Repla
         run.apply(event)?;
     }
     run.activate(history.last_id(), 0)
+}
+
+/// Waits for an activity, and cancels it when `stop` comes first.
+pub async fn cancelled_by(mut work: PendingActivity, stop: impl Future) -> Result<Option<Payload>, Box<Failure>> {
+    let mut stop = std::pin::pin!(stop);
+    let mut stopped = false;
+    std::future::poll_fn(|cx| {
+        if !stopped && stop.as_mut().poll(cx).is_ready() {
+            stopped = true;
+            work.cancel();
+            work.cancel();
+        }
+        Pin::new(&mut work).poll(cx)
+    })
+    .await
 }

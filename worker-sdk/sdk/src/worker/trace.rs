@@ -50,11 +50,8 @@ pub(crate) fn workflow_task(task: &WorkflowTask, traceparent: Option<&str>) -> S
     record_trace(&span, &context);
     let news = task.events.iter().filter(|event| event.event_id > task.previous_started_event_id);
     let began = news.filter_map(|event| match &event.attributes {
-        EventAttributes::ActivityTaskCompleted(e) => Some(e.scheduled_event_id),
-        EventAttributes::ActivityTaskFailed(e) => Some(e.scheduled_event_id),
-        EventAttributes::ActivityTaskTimedOut(e) => Some(e.scheduled_event_id),
         EventAttributes::TimerFired(e) => Some(e.started_event_id),
-        _ => None,
+        closed => closed.closes_activity(),
     });
     let links = began.map(|event_id| context.at_event(&task.run_id, event_id)).collect();
     adopt(&span, &context, None, links);

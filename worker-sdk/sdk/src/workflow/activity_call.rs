@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures::future::FusedFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tidewright_replay::{ActivityRequest, Origin, PendingActivity};
+use tidewright_replay::{ActivityCancellationType, ActivityRequest, Origin, PendingActivity};
 use tidewright_schemas::Failure;
 
 use super::{WorkflowContext, World};
@@ -84,7 +84,9 @@ impl<O, T> ActivityCall<O, T> {
                 start_to_close_timeout_ms: timeouts.start_to_close.map(millis),
                 schedule_to_start_timeout_ms: timeouts.schedule_to_start.map(millis),
                 schedule_to_close_timeout_ms: timeouts.schedule_to_close.map(millis),
+                heartbeat_timeout_ms: timeouts.heartbeat.map(millis),
                 retry_policy: None,
+                cancellation_type: ActivityCancellationType::default(),
             }),
             Err(problem) => CallState::Invalid(application(
                 problem.error_type("Input"),
@@ -117,6 +119,8 @@ impl<O, T> ActivityCall<O, T> {
             set(&mut request.start_to_close_timeout_ms, options.start_to_close);
             set(&mut request.schedule_to_start_timeout_ms, options.schedule_to_start);
             set(&mut request.schedule_to_close_timeout_ms, options.schedule_to_close);
+            set(&mut request.heartbeat_timeout_ms, options.heartbeat);
+            request.cancellation_type = options.cancellation_type.unwrap_or(request.cancellation_type);
         });
         if let Some(policy) = &options.retry {
             call = call.retry(policy.clone());
@@ -140,6 +144,18 @@ impl<O, T> ActivityCall<O, T> {
     /// Limits the wait for a worker.
     pub fn schedule_to_start(self, timeout: Duration) -> Self {
         self.changed(|request| request.schedule_to_start_timeout_ms = Some(millis(timeout)))
+    }
+
+    /// Limits the time between two [heartbeats](crate::ActivityContext::heartbeat) of an attempt, and from its start to
+    /// the first.
+    pub fn heartbeat_timeout(self, timeout: Duration) -> Self {
+        self.changed(|request| request.heartbeat_timeout_ms = Some(millis(timeout)))
+    }
+
+    /// What it means to cancel the call, with its scope or by dropping it. Default:
+    /// [`TryCancel`](ActivityCancellationType::TryCancel).
+    pub fn cancellation_type(self, cancellation_type: ActivityCancellationType) -> Self {
+        self.changed(|request| request.cancellation_type = cancellation_type)
     }
 
     /// How failures are retried.
@@ -189,9 +205,10 @@ impl<O: DeserializeOwned> Future for ActivityCall<O, WithTimeout> {
             CallState::Invalid(failure) => return Poll::Ready(Err(ActivityFailed::new(failure))),
             CallState::Done => return Poll::Pending,
         };
+        if is_canceled {
+            pending.cancel();
+        }
         match Pin::new(&mut pending).poll(cx) {
-            // Dropping it gives the activity up.
-            Poll::Pending if is_canceled => Poll::Ready(Err(ActivityFailed::canceled(&activity_type))),
             Poll::Pending => {
                 self.state = CallState::Pending(pending, activity_type);
                 Poll::Pending

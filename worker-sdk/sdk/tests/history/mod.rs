@@ -108,6 +108,9 @@ impl History {
             Decision::CancelTimer(d) => {
                 ("TimerCanceled", json!({"timer_id": d.timer_id, "started_event_id": self.asked[&d.timer_id]}))
             }
+            Decision::RequestCancelActivity(d) => {
+                ("ActivityTaskCancelRequested", json!({"scheduled_event_id": d.scheduled_event_id}))
+            }
             Decision::CompleteWorkflow(d) => ("WorkflowExecutionCompleted", json!({"result": d.result})),
             Decision::FailWorkflow(d) => ("WorkflowExecutionFailed", json!({"failure": d.failure})),
             Decision::CancelWorkflow(d) => ("WorkflowExecutionCanceled", json!({"details": d.details})),

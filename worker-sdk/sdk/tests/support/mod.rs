@@ -158,6 +158,9 @@ impl Engine {
             attempt_scheduled_time_ms: 0,
             start_to_close_timeout_ms: Some(10_000),
             schedule_to_close_timeout_ms: None,
+            heartbeat_timeout_ms: None,
+            heartbeat_details: None,
+            detached: false,
             last_failure: None,
             possible_repeat: false,
         }

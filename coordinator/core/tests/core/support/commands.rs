@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use tidewright_core::{DueTimer, Request, TaskToken};
 use tidewright_schemas::{
-    Command, CompleteActivity, CompleteWorkflowTask, ConfirmTask, Decision, EffectFailed, EffectFailure, FailActivity,
-    FailWorkflowTask, Failure, RecordActivityStarted, ReplyTo, RequestCancelWorkflow, Signal, SignalWithStartWorkflow,
-    SignalWorkflow, StartWorkflow, TaskLost, TerminateWorkflow, TimerTarget, WorkerIdentity, WorkflowId,
-    WorkflowIdReusePolicy, WorkflowTaskFailedCause,
+    CancelActivity, Command, CompleteActivity, CompleteWorkflowTask, ConfirmTask, Decision, EffectFailed,
+    EffectFailure, FailActivity, FailWorkflowTask, Failure, Payload, RecordActivityHeartbeat, RecordActivityStarted,
+    ReplyTo, RequestCancelWorkflow, Signal, SignalWithStartWorkflow, SignalWorkflow, StartWorkflow, TaskLost,
+    TerminateWorkflow, TimerTarget, WorkerIdentity, WorkflowId, WorkflowIdReusePolicy, WorkflowTaskFailedCause,
 };
 
 use super::decisions::{boom, json};
@@ -189,6 +189,28 @@ pub fn activity_failed_with(name: &str, failure: Failure) -> impl FnOnce(&World)
 pub fn started_notice(name: &str, by: &'static str) -> impl FnOnce(&World) -> Request {
     move |world| {
         let command = RecordActivityStarted { token: String::new(), worker: worker(by) };
+        with_token(world.activity_task(name).0.clone(), command)
+    }
+}
+
+pub fn heartbeat(name: &str, by: &'static str) -> impl FnOnce(&World) -> Request {
+    heartbeat_with(name, by, json("\"half\""))
+}
+
+pub fn heartbeat_with(name: &str, by: &'static str, details: Payload) -> impl FnOnce(&World) -> Request {
+    move |world| {
+        let command = RecordActivityHeartbeat { token: String::new(), details: Some(details), worker: worker(by) };
+        with_token(world.activity_task(name).0.clone(), command)
+    }
+}
+
+pub fn activity_canceled(name: &str) -> impl FnOnce(&World) -> Request {
+    activity_canceled_with(name, json("\"cleaned up\""))
+}
+
+pub fn activity_canceled_with(name: &str, details: Payload) -> impl FnOnce(&World) -> Request {
+    move |world| {
+        let command = CancelActivity { token: String::new(), details: Some(details), worker: worker("a") };
         with_token(world.activity_task(name).0.clone(), command)
     }
 }

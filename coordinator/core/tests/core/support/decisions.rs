@@ -1,8 +1,8 @@
 //! Decisions and the values in them, as a workflow would write them.
 
 use tidewright_schemas::{
-    CancelTimer, CancelWorkflow, CompleteWorkflow, Decision, FailWorkflow, Failure, Payload, RetryPolicy,
-    ScheduleActivity, StartTimer,
+    CancelTimer, CancelWorkflow, CompleteWorkflow, Decision, FailWorkflow, Failure, Payload, RequestCancelActivity,
+    RetryPolicy, ScheduleActivity, StartTimer,
 };
 
 /// An activity with a start-to-close timeout of 10 s and the default retries.
@@ -39,6 +39,10 @@ pub fn timer(id: &str, start_to_fire_timeout_ms: u64) -> Decision {
 
 pub fn cancel(id: &str) -> Decision {
     CancelTimer { timer_id: id.to_owned() }.into()
+}
+
+pub fn cancel_activity(scheduled_event_id: u64) -> Decision {
+    RequestCancelActivity { scheduled_event_id }.into()
 }
 
 pub fn complete() -> Decision {

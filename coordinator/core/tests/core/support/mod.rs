@@ -91,6 +91,10 @@ impl World {
         self.step = Step::default();
         match decided {
             Decided::Nothing => self.step.nothing = true,
+            Decided::Tell(told) => {
+                self.step.nothing = true;
+                self.step.effects = vec![Effect::Tell(told)];
+            }
             Decided::Early { wait_ms } => self.step.early_ms = Some(wait_ms),
             Decided::Change(change) => {
                 assert_eq!(change.workflow_id, request.workflow_id, "R1: a command changes its own workflow id");

@@ -1,7 +1,9 @@
 //! Events, facts and effects in as few words as a test needs to tell them apart.
 
 use tidewright_core::Effect;
-use tidewright_schemas::{Answer, EventAttributes, HistoryEvent, RetryState, RowFact, TaskKind};
+use tidewright_schemas::{
+    Answer, ControlMessage, EventAttributes, HistoryEvent, RetryState, RowFact, TaskKind, WorkersTold,
+};
 
 pub fn event(event: &HistoryEvent) -> String {
     let name = event.attributes.event_type();
@@ -37,6 +39,8 @@ pub fn fact(fact: &RowFact) -> String {
         RowFact::Answered(f) => format!("{name} {}", answer(&f.answer)),
         RowFact::DeadLettered(f) => format!("{name} {}", f.code),
         RowFact::DetachedActivityClosed(f) => format!("{name} {}", if f.failure.is_some() { "failed" } else { "ok" }),
+        RowFact::ActivityHeartbeatRecorded(f) => format!("{name} #{}", f.attempt),
+        RowFact::WorkersTold(f) => told(f),
         RowFact::OriginSeen(_) | RowFact::RequestAttached(_) => name.to_owned(),
     }
 }
@@ -51,6 +55,15 @@ fn answer(answer: &Answer) -> String {
     }
 }
 
+pub fn told(told: &WorkersTold) -> String {
+    let message = match &told.message {
+        ControlMessage::ActivityCancelRequested(m) => format!("to cancel activity {}", m.scheduled_event_id),
+        ControlMessage::ActivityClosed(m) => format!("that activity {} is closed", m.scheduled_event_id),
+        ControlMessage::RunClosed(_) => "that the run is closed".to_owned(),
+    };
+    format!("{} told {message}", told.task_queues.join(" and "))
+}
+
 pub fn effect(effect: &Effect) -> String {
     match effect {
         Effect::Task { task, .. } => {
@@ -61,6 +74,7 @@ pub fn effect(effect: &Effect) -> String {
             format!("{kind} {}#{}", task.scheduled_event_id, task.attempt)
         }
         Effect::Reply { answered, .. } => format!("reply {}", answer(&answered.answer)),
+        Effect::Tell(tell) => told(tell),
         Effect::DeadLetter(dead) => format!("dead letter {}", dead.code),
     }
 }
