@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use tidewright::{Client, ClientConfig, Worker, WorkerError};
+use tidewright_api::{ApiError, ApiServer};
 use tidewright_log::{
     GroupConsumer, GroupError, GroupEvent, GroupOptions, LogReader, Producer, ReaderOptions, Received, Record, StartAt,
 };
@@ -13,6 +14,7 @@ use tidewright_runtime::{Engine, EngineConfig, Route};
 use tidewright_schemas::api::{HistoryPage, WorkflowOutcome, WorkflowStatus};
 use tidewright_schemas::topics::Topics;
 use tidewright_schemas::{EventAttributes, HistoryEvent, RunId, WorkflowId};
+use tokio::task::JoinSet;
 
 use crate::Kafka;
 
@@ -42,6 +44,8 @@ pub struct World {
     pub topics: Topics,
     pub producer: Producer,
     engine: Option<Engine>,
+    /// Ends when it is dropped.
+    api: JoinSet<Result<(), ApiError>>,
     state: tempfile::TempDir,
     config: EngineConfig,
 }
@@ -88,6 +92,16 @@ impl World {
         Ok(world)
     }
 
+    /// The same with an HTTP API, which clients need that ask for results or send queries.
+    pub async fn with_http() -> anyhow::Result<Self> {
+        let mut world = Self::without_engine().await?;
+        let server = ApiServer::bind(([127, 0, 0, 1], 0).into()).await?;
+        world.config.http_url = Some(format!("http://{}", server.local_addr()));
+        world.start_engine().await?;
+        world.api.spawn(server.serve(world.engine()?.clone(), std::future::pending()));
+        Ok(world)
+    }
+
     /// A world in which nothing runs yet.
     pub async fn without_engine() -> anyhow::Result<Self> {
         // Tests of one binary share the subscriber; the first one sets it.
@@ -104,7 +118,7 @@ impl World {
         let mut config = EngineConfig::new(kafka.config(), secret, state.path());
         config.prefix = topics.prefix().to_owned();
         config.partitions = 3;
-        Ok(Self { kafka, topics, producer, engine: None, state, config })
+        Ok(Self { kafka, topics, producer, engine: None, api: JoinSet::new(), state, config })
     }
 
     /// Changes how this world's next engine is configured.

@@ -28,3 +28,5 @@ pub use handle::WorkflowHandle;
 pub use history::{HistoryError, HistoryPages, HistoryRange};
 pub use query::{QueryCall, QueryDef, QueryRejectCondition};
 pub use start::StartCall;
+pub use tidewright_schemas::api::WorkflowStatus;
+pub use tidewright_schemas::{WorkflowIdConflictPolicy, WorkflowIdReusePolicy};

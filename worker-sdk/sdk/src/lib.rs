@@ -72,8 +72,8 @@ pub use registry::ActivitySet;
 pub use saga::{CompensationFailed, Saga};
 pub use tidewright_client::{
     Client, ClientConfig, ConfigError, QueryCall, QueryDef, QueryError, QueryRejectCondition, ReadError, RequestError,
-    ResultError, SignalCall, SignalDef, StartCall, StartError, WorkflowFailed, WorkflowHandle, WorkflowNamed,
-    WorkflowType,
+    ResultError, SignalCall, SignalDef, StartCall, StartError, WorkflowFailed, WorkflowHandle,
+    WorkflowIdConflictPolicy, WorkflowIdReusePolicy, WorkflowNamed, WorkflowStatus, WorkflowType,
 };
 pub use tidewright_macros::{activities, workflow};
 pub use tidewright_replay::ActivityCancellationType;

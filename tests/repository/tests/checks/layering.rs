@@ -44,6 +44,19 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("checkout", &["tidewright"]),
     ("order-fulfilment", &["tidewright"]),
     (
+        "playground",
+        &[
+            "tidewright",
+            "tidewright-api",
+            "tidewright-broker",
+            "tidewright-log",
+            "tidewright-owner",
+            "tidewright-runtime",
+        ],
+    ),
+    ("expense-approval", &["playground", "tidewright"]),
+    ("http-service", &["order-fulfilment", "playground", "tidewright"]),
+    (
         "tidewright-cli",
         &[
             "order-fulfilment",
