@@ -2,4 +2,5 @@
 
 mod expense_approval;
 mod http_service;
+mod incident_escalation;
 mod stories;

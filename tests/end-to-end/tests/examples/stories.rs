@@ -5,7 +5,10 @@ use end_to_end::{binaries, processes};
 use tokio::process::Command;
 
 /// Examples that end by themselves, with something that they say.
-const STORIES: &[(&str, &[&str])] = &[("expense-approval", &["Approved { by: \"Carol\" }", "nobody answered in time"])];
+const STORIES: &[(&str, &[&str])] = &[
+    ("expense-approval", &["Waiting", "Approved { by: \"Carol\" }", "nobody answered in time"]),
+    ("incident-escalation", &["on_duty: Some(\"Anna\")", "paged: [\"Anna\", \"Carol\"]"]),
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_story_is_told_to_its_end() -> anyhow::Result<()> {

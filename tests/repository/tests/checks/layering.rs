@@ -55,6 +55,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("expense-approval", &["playground", "tidewright"]),
+    ("incident-escalation", &["playground", "tidewright"]),
     ("http-service", &["order-fulfilment", "playground", "tidewright"]),
     (
         "tidewright-cli",
