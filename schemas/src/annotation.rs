@@ -63,12 +63,29 @@ pub struct WorkflowEventLink {
     pub workflow_id: WorkflowId,
     /// Its run.
     pub run_id: RunId,
-    /// The event's number.
+    /// The event, by its number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub event_id: Option<EventId>,
-    /// The request that led to the event.
+    pub event: Option<EventReference>,
+    /// The event, by the request that led to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
+    pub request: Option<RequestReference>,
+}
+
+/// An event by its number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EventReference {
+    /// Its number.
+    pub event_id: EventId,
+    /// Its type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_type: Option<String>,
+}
+
+/// An event by the request that led to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RequestReference {
+    /// The request's id.
+    pub request_id: String,
     /// The event's type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_type: Option<String>,

@@ -30,8 +30,8 @@ pub mod topics;
 mod trace;
 
 pub use annotation::{
-    ActivityLink, BatchJobLink, Link, NexusOperationLink, Priority, SdkMetadata, UserMetadata, VersioningBehavior,
-    WorkerVersioning, WorkflowEventLink, WorkflowLink,
+    ActivityLink, BatchJobLink, EventReference, Link, NexusOperationLink, Priority, RequestReference, SdkMetadata,
+    UserMetadata, VersioningBehavior, WorkerVersioning, WorkflowEventLink, WorkflowLink,
 };
 pub use cluster::{ClusterRecord, NamespaceRecord, NodeRecord, PartitionRecord};
 pub use command::{

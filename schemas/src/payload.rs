@@ -189,10 +189,14 @@ fn json_plain() -> BTreeMap<String, Vec<u8>> {
 }
 
 impl From<EncodedPayload> for Payload {
-    /// JSON that can stand for itself does: the same bytes come out of [`Payload::as_encoded`] again.
+    /// JSON that can stand for itself does: the same bytes come out of [`Payload::as_encoded`] again. A `null` does not,
+    /// for where a payload may be missing a bare `null` is read as a missing one.
     fn from(encoded: EncodedPayload) -> Self {
         let stands_for_itself = |text: &str| {
-            text.trim_ascii().len() == text.len() && encoded_body(text).is_none() && several_bodies(text).is_none()
+            text != "null"
+                && text.trim_ascii().len() == text.len()
+                && encoded_body(text).is_none()
+                && several_bodies(text).is_none()
         };
         if encoded.external_payload_sizes.is_empty()
             && encoded.metadata == json_plain()
@@ -361,7 +365,9 @@ mod tests {
             data: text.as_bytes().to_vec(),
             external_payload_sizes: Vec::new(),
         };
-        for (text, is_json) in [("{\"a\": 1}", true), ("[1,\n2]", true), (" 1", false), ("1\n", false), ("{", false)] {
+        for (text, is_json) in
+            [("{\"a\": 1}", true), ("[1,\n2]", true), (" 1", false), ("1\n", false), ("{", false), ("null", false)]
+        {
             let payload = Payload::from(encoded(text));
             assert_eq!(matches!(payload, Payload::Json(_)), is_json, "{text:?}");
             let wire = serde_json::to_string(&payload).unwrap();
