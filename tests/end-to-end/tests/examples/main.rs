@@ -3,4 +3,6 @@
 mod expense_approval;
 mod http_service;
 mod incident_escalation;
+mod order_saga;
+mod slow_resource;
 mod stories;

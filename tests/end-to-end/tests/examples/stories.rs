@@ -8,6 +8,8 @@ use tokio::process::Command;
 const STORIES: &[(&str, &[&str])] = &[
     ("expense-approval", &["Waiting", "Approved { by: \"Carol\" }", "nobody answered in time"]),
     ("incident-escalation", &["on_duty: Some(\"Anna\")", "paged: [\"Anna\", \"Carol\"]"]),
+    ("order-saga", &["delivered, confirmed", "refunded, released", "compensations failed", "charged, released"]),
+    ("slow-resource", &["https://exports.example/tides-"]),
 ];
 
 #[tokio::test(flavor = "multi_thread")]

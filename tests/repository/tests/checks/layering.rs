@@ -56,6 +56,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("expense-approval", &["playground", "tidewright"]),
     ("incident-escalation", &["playground", "tidewright"]),
+    ("order-saga", &["playground", "tidewright"]),
+    ("slow-resource", &["playground", "tidewright"]),
     ("http-service", &["order-fulfilment", "playground", "tidewright"]),
     (
         "tidewright-cli",
