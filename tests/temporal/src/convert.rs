@@ -22,7 +22,7 @@ fn places(message: &str) -> anyhow::Result<(Vec<String>, Vec<String>)> {
 fn frame(message: &str) -> &'static str {
     let name = message.rsplit('.').next().unwrap_or_default();
     match name {
-        "ServerFailureInfo" => r#"{"code":"TW0000"}"#,
+        "ServerFailureInfo" => r#"{"code":"TW0103"}"#,
         "WorkflowTaskCompletedEventAttributes" => r#"{"completion_id":"c"}"#,
         "RespondWorkflowTaskCompletedRequest" => r#"{"token":"t","completion_id":"c"}"#,
         "PollActivityTaskQueueResponse" => r#"{"token":"t","scheduled_event_id":5}"#,
