@@ -61,7 +61,8 @@ impl<O, S> WorkflowHandle<O, S> {
         HistoryFollower::new(self.clone())
     }
 
-    /// Waits until the run has ended, however long that takes and whichever node owns it meanwhile.
+    /// Waits until the run has ended, however long that takes and whichever node owns it meanwhile. A workflow that is not
+    /// there yet is waited for, too, since its start may be on its way: [`describe`](Self::describe) tells whether it is.
     pub async fn outcome(&self) -> Result<WorkflowOutcome, ReadError> {
         loop {
             let query = vec![("wait_ms", RESULT_WAIT.as_millis().to_string())];

@@ -1,17 +1,20 @@
 //! Orders are taken over HTTP, once for each key, and can be asked for.
 
-use std::net::SocketAddr;
+use std::process::Stdio;
 
 use anyhow::{Context as _, ensure};
-use end_to_end::{Running, World};
+use end_to_end::processes::{self, PROCESS_PATIENCE};
+use end_to_end::{Running, World, binaries};
 use order_fulfilment::Services;
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
 use tokio::task::JoinSet;
 
 struct Shop {
     world: World,
-    address: SocketAddr,
+    host: String,
     http: reqwest::Client,
     /// Ends when it is dropped.
     _service: JoinSet<std::io::Result<()>>,
@@ -21,10 +24,10 @@ impl Shop {
     async fn open() -> anyhow::Result<Self> {
         let world = World::with_http().await?;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
+        let host = listener.local_addr()?.to_string();
         let mut service = JoinSet::new();
         service.spawn(axum::serve(listener, http_service::router(world.client()?)).into_future());
-        Ok(Self { world, address, http: reqwest::Client::new(), _service: service })
+        Ok(Self { world, host, http: reqwest::Client::new(), _service: service })
     }
 
     fn worker(&self) -> anyhow::Result<Running> {
@@ -33,27 +36,35 @@ impl Shop {
     }
 
     async fn order(&self, key: &str, card: &str) -> anyhow::Result<Response> {
-        let order = json!({
-            "order_id": key, "customer": "ada@example.org", "items": [{"sku": "tea-500g", "quantity": 2}],
-            "amount_cents": 2_590, "card": card, "address": "1 Harbour Street",
-        });
-        let request = self.http.post(format!("http://{}/orders", self.address)).header("idempotency-key", key);
-        Ok(request.json(&order).send().await?)
+        send_order(&self.http, &self.host, key, card).await
     }
 
     async fn get(&self, path: &str) -> anyhow::Result<Response> {
-        Ok(self.http.get(format!("http://{}{path}", self.address)).send().await?)
+        Ok(self.http.get(format!("http://{}{path}", self.host)).send().await?)
     }
 
-    /// The result, once there is one.
     async fn result(&self, path: &str) -> anyhow::Result<Response> {
-        loop {
-            let answer = self.get(&format!("{path}/result")).await?;
-            if answer.status() != StatusCode::ACCEPTED {
-                return Ok(answer);
-            }
-            ensure!(answer.headers().contains_key("retry-after"));
+        result_of(&self.http, &self.host, path).await
+    }
+}
+
+async fn send_order(http: &reqwest::Client, host: &str, key: &str, card: &str) -> anyhow::Result<Response> {
+    let order = json!({
+        "order_id": key, "customer": "ada@example.org", "items": [{"sku": "tea-500g", "quantity": 2}],
+        "amount_cents": 2_590, "card": card, "address": "1 Harbour Street",
+    });
+    let request = http.post(format!("http://{host}/orders")).header("idempotency-key", key);
+    Ok(request.json(&order).send().await?)
+}
+
+/// The result of an order, once there is one.
+async fn result_of(http: &reqwest::Client, host: &str, path: &str) -> anyhow::Result<Response> {
+    loop {
+        let answer = http.get(format!("http://{host}{path}/result")).send().await?;
+        if answer.status() != StatusCode::ACCEPTED {
+            return Ok(answer);
         }
+        ensure!(answer.headers().contains_key("retry-after"));
     }
 }
 
@@ -101,5 +112,29 @@ async fn what_goes_wrong_has_a_status_of_its_own() -> anyhow::Result<()> {
     ensure!(keyless.status() == StatusCode::BAD_REQUEST, "{keyless:?}");
     let foreign = shop.get("/orders/..%2Fother").await?;
     ensure!(foreign.status() == StatusCode::BAD_REQUEST, "{foreign:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_runs_by_one_command_until_it_is_interrupted() -> anyhow::Result<()> {
+    binaries::build_packages(&["http-service"])?;
+    let mut service = Command::new(binaries::path("http-service")?)
+        .arg("127.0.0.1:0")
+        .env_remove("TIDEWRIGHT_BROKERS")
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut said = BufReader::new(service.stdout.take().context("it has no output")?).lines();
+    let first = tokio::time::timeout(PROCESS_PATIENCE, said.next_line()).await.context("it does not start")??;
+    let first = first.context("it has ended")?;
+    let (_, orders) = first.split_once("http://").with_context(|| first.clone())?;
+    let (host, _) = orders.split_once('/').with_context(|| first.clone())?;
+    let http = reqwest::Client::new();
+    let (location, _) = accepted(send_order(&http, host, "4713", "visa").await?).await?;
+    let result: Value = result_of(&http, host, &location).await?.json().await?;
+    ensure!(result["outcome"] == "Completed", "{result}");
+    processes::send_signal(&service, "INT").await?;
+    let ended = tokio::time::timeout(PROCESS_PATIENCE, service.wait()).await.context("it does not end")??;
+    ensure!(ended.success(), "{ended}");
     Ok(())
 }
