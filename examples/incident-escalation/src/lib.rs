@@ -106,7 +106,7 @@ impl Escalation {
     }
 }
 
-/// What [`Pager::page`] is given.
+/// Whom to page: what the activity is given.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Page {
     /// Whom to page.
