@@ -15,7 +15,7 @@ fn words(decisions: &[Decision]) -> Vec<String> {
         Decision::ScheduleActivity(d) => format!("schedule {} {}", d.activity_id, d.activity_type),
         Decision::StartTimer(d) => format!("start {}", d.timer_id),
         Decision::CancelTimer(d) => format!("stop {}", d.timer_id),
-        Decision::RequestCancelActivity(d) => format!("cancel event {}", d.scheduled_event_id),
+        Decision::RequestCancelActivity(d) => format!("cancel the activity of event {}", d.scheduled_event_id),
         Decision::CompleteWorkflow(d) => format!("complete {}", d.result.as_ref().unwrap().json_text().unwrap()),
         Decision::FailWorkflow(d) => format!("fail {}", d.failure.error_type()),
         Decision::CancelWorkflow(_) => "end as cancelled".to_owned(),
@@ -175,6 +175,67 @@ fn a_scope_is_cancelled_alone_and_the_rest_goes_on() {
 fn nested_scopes_are_cancelled_with_the_workflow() {
     let told = story(nested, "null", &[&|h| h.cancel_requested()]);
     assert_eq!(told[1], ["stop 1", "stop 2", "end as cancelled"]);
+}
+
+#[workflow]
+async fn patient(ctx: &WorkflowContext, cancellation: String) -> WorkflowResult<u64> {
+    let kind = match cancellation.as_str() {
+        "try" => ActivityCancellationType::TryCancel,
+        "wait" => ActivityCancellationType::WaitCancellationCompleted,
+        _ => ActivityCancellationType::Abandon,
+    };
+    let attempt = ctx.scope();
+    let work = attempt.activity_named::<u64>("Work", &()).start_to_close(1.hours()).cancellation_type(kind);
+    let stop = async {
+        ctx.receive(GO).await?;
+        attempt.cancel();
+        WorkflowResult::Ok(())
+    };
+    let (done, _) = join!(work, stop);
+    match done {
+        Err(failed) if failed.is_canceled() => Ok(0),
+        done => Ok(done?),
+    }
+}
+
+/// Cancels its work, and sleeps before it ends.
+#[workflow]
+async fn patient_twice(ctx: &WorkflowContext) -> WorkflowResult<u64> {
+    let attempt = ctx.scope();
+    let work = attempt.activity_named::<u64>("Work", &()).start_to_close(1.hours());
+    let stop = async {
+        ctx.receive(GO).await?;
+        attempt.cancel();
+        WorkflowResult::Ok(())
+    };
+    let (done, _) = join!(work, stop);
+    ctx.sleep(1.secs()).await?;
+    Ok(done.unwrap_or(0))
+}
+
+#[test]
+fn an_activity_is_cancelled_with_its_scope_as_its_call_says() {
+    let told = story(patient, r#""try""#, &[&|h| h.signaled("go", "null")]);
+    assert_eq!(told[1], ["cancel the activity of event 5", "complete 0"]);
+    let told = story(patient, r#""abandon""#, &[&|h| h.signaled("go", "null")]);
+    assert_eq!(told[1], ["complete 0"]);
+    let told = story(patient, r#""wait""#, &[&|h| h.signaled("go", "null"), &|h| h.canceled("1")]);
+    assert_eq!(told[1..], [vec!["cancel the activity of event 5"], vec!["complete 0"]]);
+    // It completed all the same.
+    let told = story(patient, r#""wait""#, &[&|h| h.signaled("go", "null"), &|h| h.done("1", "7")]);
+    assert_eq!(told[2], ["complete 7"]);
+}
+
+#[test]
+fn an_activity_against_its_cancellation_in_both_orders() {
+    let told = story(patient, r#""try""#, &[&|h| h.done("1", "7").signaled("go", "null")]);
+    assert_eq!(told[1], ["complete 7"]);
+    // To cancel what has ended already, as far as history goes, means nothing: the work is not thrown away.
+    let told = story(patient, r#""try""#, &[&|h| h.signaled("go", "null").done("1", "7")]);
+    assert_eq!(told[1], ["complete 7"]);
+    // It came too late: nobody waits for it any more.
+    let told = story(patient_twice, "null", &[&|h| h.signaled("go", "null"), &|h| h.done("1", "7").fired("2")]);
+    assert_eq!(told[1..], [vec!["cancel the activity of event 5", "start 2"], vec!["complete 0"]]);
 }
 
 struct Shop;
