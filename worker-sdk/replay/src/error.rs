@@ -10,9 +10,10 @@ use crate::{Panic, Place};
 pub enum ReplayError {
     /// The code does not do what history says it did.
     #[error(
-        "the workflow code is not deterministic, or was changed in a way that running workflows cannot follow: at event \
-         {event_id} history records {recorded}, but the code now asks for {current}; bring the old order of calls back, \
-         or let the runs that use it end first"
+        "the workflow's code does not do what history says it did: at event {event_id} history records {recorded}, but the \
+         code now asks for {current}\n{diff}\nThe run waits and its task is tried again: deploy code that makes the \
+         recorded calls in the recorded order, and it goes on. New code for new runs goes under another workflow type, \
+         while the old one stays registered until its runs have ended."
     )]
     NonDeterministic {
         /// The event that differs.
@@ -21,6 +22,8 @@ pub enum ReplayError {
         recorded: String,
         /// What the code does now.
         current: String,
+        /// Both, a line each, with a few lines of history before.
+        diff: String,
     },
     /// The workflow code panicked.
     #[error("the workflow code panicked: {0}")]
@@ -59,4 +62,18 @@ pub enum ReplayError {
     /// The events are not a history.
     #[error("the history cannot be replayed: {0}")]
     BadHistory(String),
+}
+
+impl ReplayError {
+    /// The stable code of what the workflow's code did wrong; none for a panic, which is the code's own message, and for
+    /// a history that is none.
+    #[must_use]
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::NonDeterministic { .. } => Some("TW0901"),
+            Self::Stuck { .. } | Self::WokenFromOutside { .. } => Some("TW0902"),
+            Self::Spins { .. } => Some("TW0903"),
+            Self::Panicked(_) | Self::BadHistory(_) => None,
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 
 use tidewright_schemas::{Decision, EventAttributes, EventId, HistoryEvent};
 
-use crate::ReplayError;
+use crate::{Place, ReplayError};
 
 /// What identifies a decision in history.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,51 +72,77 @@ impl fmt::Display for Mark {
     }
 }
 
-/// The decisions of the last activation that history has not shown yet.
+/// A decision that history should show, and the place in the code that made it.
+#[derive(Debug)]
+struct Expectation {
+    mark: Mark,
+    at: Place,
+}
+
+/// The decisions of the last activation that history has not shown yet, and those that it has shown last.
 #[derive(Debug, Default)]
 pub(crate) struct Expected {
-    marks: VecDeque<Mark>,
+    expectations: VecDeque<Expectation>,
+    seen: VecDeque<(EventId, Mark)>,
 }
 
 impl Expected {
-    /// These decisions should follow in history.
-    pub(crate) fn expect(&mut self, decisions: &[Decision]) {
-        self.marks = decisions.iter().map(Mark::of_decision).collect();
+    /// How many agreeing events before a difference are shown, and how many decisions after it.
+    const SHOWN_MAX: usize = 3;
+
+    /// These decisions should follow in history; `place` knows where the code made one.
+    pub(crate) fn expect(&mut self, decisions: &[Decision], place: impl Fn(&Decision) -> Place) {
+        let expectation = |decision| Expectation { mark: Mark::of_decision(decision), at: place(decision) };
+        self.expectations = decisions.iter().map(expectation).collect();
     }
 
     /// Checks one event that a decision makes.
     pub(crate) fn check(&mut self, event: &HistoryEvent) -> Result<(), ReplayError> {
         let Some(recorded) = Mark::of_event(event) else { return Ok(()) };
         self.skip_void_cancels(Some(&recorded));
-        match self.marks.pop_front() {
-            Some(current) if current == recorded => Ok(()),
-            current => Err(ReplayError::NonDeterministic {
-                event_id: event.event_id,
-                recorded: recorded.to_string(),
-                current: current.map_or_else(|| "nothing more".to_owned(), |mark| mark.to_string()),
-            }),
+        if self.expectations.front().is_none_or(|current| current.mark != recorded) {
+            return Err(self.difference(event.event_id, &recorded.to_string()));
         }
+        self.expectations.pop_front();
+        self.seen.push_back((event.event_id, recorded));
+        if self.seen.len() > Self::SHOWN_MAX {
+            self.seen.pop_front();
+        }
+        Ok(())
     }
 
     /// Checks that everything has been seen when `event`, which no decision makes, comes.
     pub(crate) fn check_done(&mut self, event_id: EventId, event_type: &str) -> Result<(), ReplayError> {
         self.skip_void_cancels(None);
-        match self.marks.front() {
-            None => Ok(()),
-            Some(current) => Err(ReplayError::NonDeterministic {
-                event_id,
-                recorded: format!("no further decision but {event_type}"),
-                current: current.to_string(),
-            }),
+        if self.expectations.is_empty() {
+            return Ok(());
         }
+        Err(self.difference(event_id, &format!("no further decision but {event_type}")))
+    }
+
+    /// What history says against what the code does now, as a diff.
+    fn difference(&self, event_id: EventId, recorded: &str) -> ReplayError {
+        let mut diff: String = self.seen.iter().map(|(id, mark)| format!("  event {id}: {mark}\n")).collect();
+        diff += &format!("- event {event_id}: {recorded}");
+        if self.expectations.is_empty() {
+            diff += "\n+ the code: nothing more";
+        }
+        for Expectation { mark, at } in self.expectations.iter().take(Self::SHOWN_MAX) {
+            diff += &format!("\n+ the code: {mark}");
+            if at.0.is_some() {
+                diff += &format!(", at {at}");
+            }
+        }
+        let current = self.expectations.front().map_or_else(|| "nothing more".to_owned(), |e| e.mark.to_string());
+        ReplayError::NonDeterministic { event_id, recorded: recorded.to_owned(), current, diff }
     }
 
     /// The cancellation of a timer that fired meanwhile leaves no event.
     fn skip_void_cancels(&mut self, recorded: Option<&Mark>) {
-        while let Some(mark @ Mark::Cancel { .. }) = self.marks.front()
+        while let Some(Expectation { mark: mark @ Mark::Cancel { .. }, .. }) = self.expectations.front()
             && Some(mark) != recorded
         {
-            self.marks.pop_front();
+            self.expectations.pop_front();
         }
     }
 }

@@ -211,8 +211,9 @@ impl Run {
         if self.future.is_some() && !self.shared.state().waits() {
             return Err(ReplayError::Stuck { last_await: self.shared.last_await.place() });
         }
-        let decisions = self.shared.state().take_decisions();
-        self.expected.expect(&decisions);
+        let mut state = self.shared.state();
+        let decisions = state.take_decisions();
+        self.expected.expect(&decisions, |decision| state.place_of(decision));
         Ok(decisions)
     }
 

@@ -10,7 +10,7 @@ use tidewright_schemas::{CancelTimer, Decision, EventId, RequestCancelActivity, 
 
 use crate::handlers::Note;
 use crate::outcome::{ActivityOutcome, Asked, Ended};
-use crate::pending::{LastAwait, PendingOperation};
+use crate::pending::{LastAwait, PendingOperation, Place};
 use crate::told::Told;
 use crate::{ActivityCancellationType, ActivityRequest};
 
@@ -261,6 +261,18 @@ impl State {
     pub(crate) fn close(&mut self, decision: impl Into<Decision>) {
         self.decide(decision);
         self.closed = true;
+    }
+
+    /// The place in the code that made a decision, if it is known.
+    pub(crate) fn place_of(&self, decision: &Decision) -> Place {
+        let (activity, timer) = match decision {
+            Decision::ScheduleActivity(d) => (d.activity_id.parse().ok(), None),
+            Decision::StartTimer(d) => (None, d.timer_id.parse().ok()),
+            _ => (None, None),
+        };
+        let activity = activity.and_then(|sequence: u64| self.activities.get(&sequence)).map(|open| open.slot.about.at);
+        let timer = timer.and_then(|sequence: u64| self.timers.get(&sequence)).map(|slot| slot.about.at);
+        Place(activity.or(timer))
     }
 
     pub(crate) fn take_decisions(&mut self) -> Vec<Decision> {

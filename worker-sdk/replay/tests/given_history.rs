@@ -188,10 +188,45 @@ fn another_activity_than_recorded_is_told_with_both_sides() {
     let history = History::started().task_completed().scheduled("1", "Zeroth");
     let history = history.activity_completed("1", "7").task_started();
     let error = then(sequence, &history).unwrap_err();
-    let ReplayError::NonDeterministic { event_id, recorded, current } = error else { panic!("{error}") };
+    let ReplayError::NonDeterministic { event_id, recorded, current, .. } = error else { panic!("{error}") };
     assert_eq!(event_id, 5);
     assert_eq!(recorded, "activity 1 of type `Zeroth`");
     assert_eq!(current, "activity 1 of type `First`");
+}
+
+#[test]
+fn a_difference_is_a_diff_with_places_and_the_old_code_goes_on() {
+    /// Makes the calls of `sequence`, and a third one.
+    fn longer(ctx: RunContext, _: Option<Payload>) -> WorkflowFuture {
+        Box::pin(async move {
+            for name in ["First", "Second", "Third"] {
+                ctx.schedule_activity(activity(name), here()).await?;
+            }
+            Ok(None)
+        })
+    }
+    let history = History::started().task_completed().scheduled("1", "First").activity_completed("1", "7");
+    let history = history.task_started().task_completed().scheduled("2", "Other").activity_completed("2", "8");
+    let error = then(longer, &history.clone().task_started()).unwrap_err();
+    assert_eq!(error.code(), Some("TW0901"));
+    let text = error.to_string();
+    let diff: Vec<_> =
+        text.lines().filter(|line| ["  ", "- ", "+ "].iter().any(|start| line.starts_with(start))).collect();
+    let [before, recorded, current] = diff.as_slice() else { panic!("{text}") };
+    assert_eq!(*before, "  event 5: activity 1 of type `First`");
+    assert_eq!(*recorded, "- event 11: activity 2 of type `Other`");
+    assert!(current.starts_with("+ the code: activity 2 of type `Second`, at "), "{current}");
+    assert!(current.contains("given_history.rs:"), "{current}");
+
+    // The task failed; code that does as it did goes on.
+    fn as_recorded(ctx: RunContext, _: Option<Payload>) -> WorkflowFuture {
+        Box::pin(async move {
+            ctx.schedule_activity(activity("First"), here()).await?;
+            ctx.schedule_activity(activity("Other"), here()).await
+        })
+    }
+    let history = history.task_started().task_failed().task_started();
+    assert_eq!(then(as_recorded, &history).unwrap(), ["complete 8"]);
 }
 
 #[test]

@@ -80,12 +80,13 @@ impl Advancer<'_> {
         match self.decide(task, cached).await {
             Ok(advanced) => advanced,
             Err(problem) => {
+                let failed = self.failed(task, &problem);
                 tracing::error!(
                     workflow_id = %task.workflow_id, run_id = %task.run_id, workflow_type = task.workflow_type,
                     attempt = task.attempt, cause = ?problem.cause(),
-                    "a workflow task failed and will be tried again: {problem}"
+                    "a workflow task failed and will be tried again: {}", failed.failure.message
                 );
-                Advanced { command: self.failed(task, &problem).into(), cached: None }
+                Advanced { command: failed.into(), cached: None }
             }
         }
     }
@@ -98,7 +99,15 @@ impl Advancer<'_> {
     }
 
     fn failed(&self, task: &WorkflowTask, problem: &Problem) -> FailWorkflowTask {
-        let failure: Failure = *application(problem.error_type(), problem.to_string(), false);
+        let code = match problem {
+            Problem::Replay(error) => error.code(),
+            _ => None,
+        };
+        let message = match code {
+            Some(code) => format!("{code}: workflow {}, run {}: {problem}", task.workflow_id, task.run_id),
+            None => problem.to_string(),
+        };
+        let failure: Failure = *application(problem.error_type(), message, false);
         FailWorkflowTask { token: task.token.clone(), cause: problem.cause(), failure, worker: self.worker.clone() }
     }
 

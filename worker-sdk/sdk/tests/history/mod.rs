@@ -149,7 +149,10 @@ impl History {
 
     pub fn canceled(self, activity_id: &str) -> Self {
         let scheduled = self.asked[activity_id];
-        self.with("ActivityTaskCanceled", json!({"scheduled_event_id": scheduled, "started_event_id": 0, "latest_cancel_requested_event_id": 0}))
+        self.with(
+            "ActivityTaskCanceled",
+            json!({"scheduled_event_id": scheduled, "started_event_id": 0, "latest_cancel_requested_event_id": 0}),
+        )
     }
 
     pub fn failed(self, activity_id: &str, error_type: &str) -> Self {
