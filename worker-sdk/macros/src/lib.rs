@@ -8,6 +8,8 @@ use proc_macro::TokenStream;
 use syn::parse_macro_input;
 
 mod activities;
+mod activity;
+mod contract;
 mod duration;
 mod name;
 mod stateful;
@@ -44,15 +46,31 @@ pub fn workflow(attribute: TokenStream, item: TokenStream) -> TokenStream {
     expanded.unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
-/// Turns the `#[activity]` methods of an `impl` block into activity definitions.
+/// Turns the `#[activity]` methods of an `impl` block, or of a trait, into activity definitions.
 ///
-/// Each `async fn name(&self, ctx: &ActivityContext, input: In) -> Result<Out, E>` becomes an associated constant
-/// `name: ActivityDef<Self, In, Out>`; the context and the input may be left out. The activity's type is the method's
-/// name in camel case, or what `#[activity(name = "…")]` says. `#[activity(start_to_close = "30s")]` and
-/// `schedule_to_close`, `schedule_to_start` set default timeouts. Methods without `#[activity]` stay as they are.
+/// On a struct's own `impl` block each `async fn name(&self, ctx: &ActivityContext, input: In) -> Result<Out, E>` becomes
+/// an associated constant `name: ActivityDef<Self, In, Out>`; the context and the input may be left out. The activity's
+/// type is the method's name in camel case, or what `#[activity(name = "…")]` says. `#[activity(start_to_close = "30s")]`
+/// and `schedule_to_close`, `schedule_to_start`, `heartbeat_timeout` set default timeouts. Methods without `#[activity]`
+/// stay as they are.
+///
+/// A trait is a contract: what another team's workers do, without their code. It stays a trait, for them to implement, and
+/// gets a constant of its name, whose fields are the activities: `ctx.activity(Payments.charge, input)`.
+/// `#[activities(task_queue = "payments")]` says where its workers listen. On an `impl` block of such a trait the
+/// attribute makes the struct one that a worker takes.
 #[proc_macro_attribute]
 pub fn activities(attribute: TokenStream, item: TokenStream) -> TokenStream {
-    let _nothing = parse_macro_input!(attribute as syn::parse::Nothing);
-    let block = parse_macro_input!(item as syn::ItemImpl);
-    activities::expand(block).unwrap_or_else(syn::Error::into_compile_error).into()
+    let mut options = activity::BlockOptions::default();
+    let parser = syn::meta::parser(|meta| options.read(&meta));
+    parse_macro_input!(attribute with parser);
+    let expanded = match parse_macro_input!(item as syn::Item) {
+        syn::Item::Impl(block) if block.trait_.is_some() => contract::implement(&block),
+        syn::Item::Impl(block) => activities::expand(&options, block),
+        syn::Item::Trait(contract) => contract::expand(&options, contract),
+        other => Err(syn::Error::new_spanned(
+            other,
+            "activities are methods of a struct's `impl` block, or of a trait that others implement",
+        )),
+    };
+    expanded.unwrap_or_else(syn::Error::into_compile_error).into()
 }

@@ -5,7 +5,6 @@
 
 use std::fmt;
 use std::future::Future;
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tidewright_client::WorkflowType;
 
+use crate::contract::{ActivityContract, ActivityType, MissingTimeout, WithTimeout};
 use crate::error::{ActivityError, ActivityResult, WorkflowError, WorkflowResult};
 use crate::handlers::{HandlerSet, WorkflowState};
 use crate::{ActivityContext, ActivitySet, WorkflowContext};
@@ -98,25 +98,6 @@ impl<I: Serialize, O: DeserializeOwned, S> WorkflowType for WorkflowDef<I, O, S>
     }
 }
 
-/// Marks an activity, or a call of one, that has a start-to-close or schedule-to-close timeout.
-#[derive(Debug, Clone, Copy)]
-pub struct WithTimeout;
-
-/// Marks an activity, or a call of one, that has neither a start-to-close nor a schedule-to-close timeout. Such a call
-/// is no future yet: give the activity a default (`#[activity(start_to_close = "30s")]`) or the call one
-/// (`.start_to_close(…)` or `.options(…)`).
-#[derive(Debug, Clone, Copy)]
-pub struct MissingTimeout;
-
-/// Default timeouts of an activity.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct DefaultTimeouts {
-    pub(crate) start_to_close: Option<Duration>,
-    pub(crate) schedule_to_start: Option<Duration>,
-    pub(crate) schedule_to_close: Option<Duration>,
-    pub(crate) heartbeat: Option<Duration>,
-}
-
 /// An activity: its type, the struct that holds what it needs, what it takes and gives, and its code. `#[activity]`
 /// makes one from a method; by hand:
 ///
@@ -142,64 +123,77 @@ pub(crate) struct DefaultTimeouts {
 /// }
 /// ```
 pub struct ActivityDef<A, I, O, T = WithTimeout> {
-    name: &'static str,
+    contract: ActivityContract<I, O, T>,
     run: for<'a> fn(&'a A, &'a ActivityContext, I) -> ActivityRun<'a, O>,
-    timeouts: DefaultTimeouts,
-    has_timeout: PhantomData<fn() -> T>,
 }
 
 impl<A, I, O> ActivityDef<A, I, O, MissingTimeout> {
     /// Defines an activity that has no default timeout yet.
     #[must_use]
     pub const fn new(name: &'static str, run: for<'a> fn(&'a A, &'a ActivityContext, I) -> ActivityRun<'a, O>) -> Self {
-        let timeouts =
-            DefaultTimeouts { start_to_close: None, schedule_to_start: None, schedule_to_close: None, heartbeat: None };
-        Self { name, run, timeouts, has_timeout: PhantomData }
+        Self { contract: ActivityContract::new(name), run }
     }
 }
 
 impl<A, I, O, T> ActivityDef<A, I, O, T> {
+    /// Defines the activity that a contract promises.
+    #[must_use]
+    pub const fn of(
+        contract: ActivityContract<I, O, T>,
+        run: for<'a> fn(&'a A, &'a ActivityContext, I) -> ActivityRun<'a, O>,
+    ) -> Self {
+        Self { contract, run }
+    }
+
     /// The type under which it is registered.
     #[must_use]
     pub const fn name(&self) -> &'static str {
-        self.name
+        self.contract.name()
     }
 
     /// Default limit for one attempt from its start.
     #[must_use]
     pub const fn start_to_close(self, timeout: Duration) -> ActivityDef<A, I, O> {
-        self.with(DefaultTimeouts { start_to_close: Some(timeout), ..self.timeouts })
+        ActivityDef { contract: self.contract.start_to_close(timeout), run: self.run }
     }
 
     /// Default limit for all attempts together.
     #[must_use]
     pub const fn schedule_to_close(self, timeout: Duration) -> ActivityDef<A, I, O> {
-        self.with(DefaultTimeouts { schedule_to_close: Some(timeout), ..self.timeouts })
+        ActivityDef { contract: self.contract.schedule_to_close(timeout), run: self.run }
     }
 
     /// Default limit for the wait for a worker.
     #[must_use]
     pub const fn schedule_to_start(self, timeout: Duration) -> Self {
-        self.with(DefaultTimeouts { schedule_to_start: Some(timeout), ..self.timeouts })
+        Self { contract: self.contract.schedule_to_start(timeout), run: self.run }
     }
 
     /// Default limit for the time between two heartbeats of an attempt, and from its start to the first.
     #[must_use]
     pub const fn heartbeat_timeout(self, timeout: Duration) -> Self {
-        self.with(DefaultTimeouts { heartbeat: Some(timeout), ..self.timeouts })
+        Self { contract: self.contract.heartbeat_timeout(timeout), run: self.run }
     }
 
-    const fn with<U>(self, timeouts: DefaultTimeouts) -> ActivityDef<A, I, O, U> {
-        ActivityDef { name: self.name, run: self.run, timeouts, has_timeout: PhantomData }
+    /// Where its workers listen; by default on the queue of the workflow that calls it.
+    #[must_use]
+    pub const fn task_queue(self, task_queue: &'static str) -> Self {
+        Self { contract: self.contract.task_queue(task_queue), run: self.run }
     }
 
     /// Runs the activity's code here and now, as its unit tests do.
     pub fn run<'a>(&self, activities: &'a A, ctx: &'a ActivityContext, input: I) -> ActivityRun<'a, O> {
         (self.run)(activities, ctx, input)
     }
+}
 
-    pub(crate) fn timeouts(&self) -> DefaultTimeouts {
-        self.timeouts
+impl<A, I: Serialize, O, T> ActivityType for ActivityDef<A, I, O, T> {
+    type Input = I;
+    type Output = O;
+    type Timeout = T;
+
+    fn contract(&self) -> ActivityContract<I, O, T> {
+        self.contract
     }
 }
 
@@ -213,7 +207,7 @@ impl<A, I, O, T> Copy for ActivityDef<A, I, O, T> {}
 
 impl<A, I, O, T> fmt::Debug for ActivityDef<A, I, O, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ActivityDef").field(&self.name).finish()
+        f.debug_tuple("ActivityDef").field(&self.contract).finish()
     }
 }
 

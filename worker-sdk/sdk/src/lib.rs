@@ -45,6 +45,7 @@
 //! ```
 
 mod activity_context;
+mod contract;
 mod convert;
 mod definition;
 mod error;
@@ -60,10 +61,8 @@ mod worker;
 mod workflow;
 
 pub use activity_context::{ActivityContext, ActivityInfo};
-pub use definition::{
-    Activities, ActivityDef, ActivityReturn, ActivityRun, MissingTimeout, WithTimeout, WorkflowDef, WorkflowReturn,
-    WorkflowRun,
-};
+pub use contract::{ActivityContract, ActivityType, MissingTimeout, WithTimeout};
+pub use definition::{Activities, ActivityDef, ActivityReturn, ActivityRun, WorkflowDef, WorkflowReturn, WorkflowRun};
 pub use error::{ActivityError, ActivityFailed, ActivityResult, WorkflowError, WorkflowResult};
 pub use futures::{join, select_biased as select, try_join};
 pub use handlers::{HandlerSet, WorkflowState};

@@ -1,5 +1,6 @@
 //! Sagas: what was done is undone, in reverse, when a later step fails.
 
+use std::borrow::Borrow;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -8,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tidewright_schemas::{Failure, FailureInfo};
 
+use crate::contract::{ActivityType, WithTimeout};
 use crate::error::{ActivityFailed, WorkflowError, WorkflowResult};
 use crate::workflow::{ActivityCall, CancellationScope, WorkflowContext};
 
@@ -96,10 +98,10 @@ impl<S: Send + 'static> Saga<S> {
     /// Undoes the step that was just done by an activity. Its options are those that the activity defines; for others see
     /// [`on_failure_call`](Self::on_failure_call).
     #[track_caller]
-    pub fn on_failure<A, I, O>(&mut self, activity: crate::ActivityDef<A, I, O>, input: impl std::borrow::Borrow<I>)
+    pub fn on_failure<A>(&mut self, activity: A, input: impl Borrow<A::Input>)
     where
-        I: Serialize,
-        O: DeserializeOwned + 'static,
+        A: ActivityType<Timeout = WithTimeout>,
+        A::Output: DeserializeOwned + 'static,
     {
         let call = self.cleanup.activity(activity, input);
         self.on_failure_call(call);

@@ -15,8 +15,8 @@ use tidewright_replay::{ActivityCancellationType, ActivityRequest, Origin, Pendi
 use tidewright_schemas::Failure;
 
 use super::{WorkflowContext, World};
+use crate::contract::{ActivityType, Defaults, MissingTimeout, WithTimeout};
 use crate::convert::{from_payload, to_payload};
-use crate::definition::{ActivityDef, DefaultTimeouts, MissingTimeout, WithTimeout};
 use crate::error::{ActivityFailed, application, millis};
 use crate::options::{ActivityOptions, RetryPolicy};
 
@@ -24,20 +24,20 @@ impl<S> WorkflowContext<S> {
     /// Calls an activity. Nothing happens until the call is awaited (or [detached](ActivityCall::detach)).
     #[must_use = "an activity call does nothing unless awaited or detached"]
     #[track_caller]
-    pub fn activity<A, I: Serialize, O, T>(
+    pub fn activity<A: ActivityType>(
         &self,
-        activity: ActivityDef<A, I, O, T>,
-        input: impl Borrow<I>,
-    ) -> ActivityCall<O, T> {
-        let at = Location::caller();
-        ActivityCall::new(self.world.clone(), activity.name(), activity.timeouts(), input.borrow(), at)
+        activity: A,
+        input: impl Borrow<A::Input>,
+    ) -> ActivityCall<A::Output, A::Timeout> {
+        let (contract, at) = (activity.contract(), Location::caller());
+        ActivityCall::new(self.world.clone(), contract.name(), contract.defaults(), input.borrow(), at)
     }
 
     /// Calls an activity by its name: of another service, in any language.
     #[must_use = "an activity call does nothing unless awaited or detached"]
     #[track_caller]
     pub fn activity_named<O>(&self, name: &str, input: &impl Serialize) -> ActivityCall<O, MissingTimeout> {
-        ActivityCall::new(self.world.clone(), name, DefaultTimeouts::default(), input, Location::caller())
+        ActivityCall::new(self.world.clone(), name, Defaults::default(), input, Location::caller())
     }
 }
 
@@ -75,16 +75,16 @@ enum CallState {
 }
 
 impl<O, T> ActivityCall<O, T> {
-    fn new<I: Serialize>(world: World, name: &str, timeouts: DefaultTimeouts, input: &I, at: Origin) -> Self {
+    fn new<I: Serialize>(world: World, name: &str, defaults: Defaults, input: &I, at: Origin) -> Self {
         let state = match to_payload(input) {
             Ok(input) => CallState::New(ActivityRequest {
                 activity_type: name.to_owned(),
-                task_queue: None,
+                task_queue: defaults.task_queue.map(str::to_owned),
                 input: Some(input),
-                start_to_close_timeout_ms: timeouts.start_to_close.map(millis),
-                schedule_to_start_timeout_ms: timeouts.schedule_to_start.map(millis),
-                schedule_to_close_timeout_ms: timeouts.schedule_to_close.map(millis),
-                heartbeat_timeout_ms: timeouts.heartbeat.map(millis),
+                start_to_close_timeout_ms: defaults.start_to_close.map(millis),
+                schedule_to_start_timeout_ms: defaults.schedule_to_start.map(millis),
+                schedule_to_close_timeout_ms: defaults.schedule_to_close.map(millis),
+                heartbeat_timeout_ms: defaults.heartbeat.map(millis),
                 retry_policy: None,
                 cancellation_type: ActivityCancellationType::default(),
             }),
