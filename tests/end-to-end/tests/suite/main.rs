@@ -11,3 +11,4 @@ mod queries;
 mod told_from_outside;
 mod trouble;
 mod user_code;
+mod workflow_model;

@@ -42,6 +42,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("bench", &["tidewright", "tidewright-log"]),
     ("checkout", &["tidewright"]),
+    ("guide", &["tidewright"]),
     ("order-fulfilment", &["tidewright"]),
     (
         "playground",
