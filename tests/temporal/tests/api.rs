@@ -110,7 +110,9 @@ fn what_workers_say_comes_back() -> Result<()> {
     come_back::<CompleteWorkflowTask>("workflowservice.v1.RespondWorkflowTaskCompletedRequest")?;
     come_back::<FailWorkflowTask>("workflowservice.v1.RespondWorkflowTaskFailedRequest")?;
     come_back::<CompleteActivity>("workflowservice.v1.RespondActivityTaskCompletedRequest")?;
-    come_back::<FailActivity>("workflowservice.v1.RespondActivityTaskFailedRequest")
+    come_back::<FailActivity>("workflowservice.v1.RespondActivityTaskFailedRequest")?;
+    come_back::<CancelActivity>("workflowservice.v1.RespondActivityTaskCanceledRequest")?;
+    come_back::<RecordActivityHeartbeat>("workflowservice.v1.RecordActivityTaskHeartbeatRequest")
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod fitting;
 mod forwarding;
 mod heartbeats;
 mod querying;
+mod races;
 mod random;
 mod reading;
 mod signals;
