@@ -60,13 +60,43 @@ pub(crate) async fn tally(ctx: &WorkflowContext, _input: ()) -> WorkflowResult<u
     }
 }
 
+/// Adds up signals for whoever asks.
+#[derive(Default)]
+pub(crate) struct Asked {
+    sum: u64,
+}
+
+#[workflow]
+impl Asked {
+    #[run]
+    pub(crate) async fn run(ctx: &WorkflowContext<Self>, _input: ()) -> WorkflowResult<()> {
+        ctx.canceled().await;
+        Ok(())
+    }
+
+    #[signal]
+    pub(crate) fn add(&mut self, number: u64) {
+        self.sum += number;
+    }
+
+    #[query]
+    pub(crate) fn sum(&self) -> u64 {
+        self.sum
+    }
+}
+
 /// Runs the worker until it is told to stop.
 pub(crate) async fn work() -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let client = Client::from_env().context("the client cannot be made")?;
     let options = WorkerOptions::from_env().context("the worker cannot be configured")?;
-    let worker = Worker::new(&client, TASK_QUEUE).options(options).workflow(chain).workflow(tally).activities(Nothing);
+    let worker = Worker::new(&client, TASK_QUEUE)
+        .options(options)
+        .workflow(chain)
+        .workflow(tally)
+        .workflow(Asked::run)
+        .activities(Nothing);
     worker.run().await.context("the worker ended")
 }
 

@@ -9,6 +9,7 @@ mod job;
 mod load;
 mod options;
 mod programs;
+mod queries;
 mod report;
 mod signals;
 mod usage;
@@ -36,6 +37,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         Command::Signals { signals, in_flight, run } => {
             signals::benchmark(signals, in_flight, &run).await.map(|()| ExitCode::SUCCESS)
         }
+        Command::Queries { queries, run } => queries::benchmark(queries, &run).await.map(|()| ExitCode::SUCCESS),
         Command::All { run } => benchmark(&Workload::all(), &run).await,
         Command::Worker => job::work().await.map(|()| ExitCode::SUCCESS),
     }

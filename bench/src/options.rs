@@ -49,6 +49,14 @@ pub(crate) enum Command {
         #[command(flatten)]
         run: RunOptions,
     },
+    /// Latency of queries: one after the other, of a workflow that the worker holds
+    Queries {
+        /// How many
+        #[arg(long, value_name = "N", default_value_t = 10_000)]
+        queries: u32,
+        #[command(flatten)]
+        run: RunOptions,
+    },
     /// Latency with 1, 3 and 10 activities, and throughput with 16, 64 and 256 clients, one after the other
     All {
         #[command(flatten)]

@@ -74,13 +74,13 @@ impl Measured {
 }
 
 /// The smallest sample that at least this share of all samples does not exceed.
-fn percentile(ascending: &[Duration], share: f64) -> Option<Duration> {
+pub(crate) fn percentile(ascending: &[Duration], share: f64) -> Option<Duration> {
     let rank = (share * ascending.len() as f64).ceil() as usize;
     ascending.get(rank.saturating_sub(1)).copied()
 }
 
 /// To a thousandth: more digits than that are noise.
-fn rounded(number: f64) -> f64 {
+pub(crate) fn rounded(number: f64) -> f64 {
     (number * 1e3).round() / 1e3
 }
 

@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn help_reads_well() {
         // The values of the environment would be part of it otherwise.
-        let commands: [&[&str]; 14] = [
+        let commands: [&[&str]; 15] = [
             &[],
             &["dev"],
             &["serve"],
@@ -169,6 +169,7 @@ mod tests {
             &["workflow", "start"],
             &["workflow", "result"],
             &["workflow", "list"],
+            &["workflow", "query"],
             &["config", "show"],
             &["doctor"],
             &["partition"],

@@ -118,6 +118,46 @@ async fn a_lost_answer_is_asked_for_with_the_same_bytes() {
 }
 
 #[tokio::test]
+async fn what_is_asked_elsewhere_is_sent_once_and_answered_alike() {
+    let topics = namespace_topics().await;
+    let elsewhere = unique("elsewhere");
+    create(&config(), &elsewhere, TopicKind::Tasks, 1).await;
+    let caller = caller(&topics, Duration::from_millis(50)).await;
+    let (producer, replies) = (Producer::new(&config()).unwrap(), topics.replies());
+    let workflow_id = WorkflowId::new("w").unwrap();
+    let build = |reply_to: ReplyTo| Record::to(&elsewhere).value(serde_json::to_vec(&reply_to).unwrap());
+    let asked = caller.ask(&workflow_id, common::SOON, build);
+    let answering = async {
+        let reader = LogReader::new(&config(), &ReaderOptions::default()).unwrap();
+        let mut log = reader.open(&elsewhere, 0, StartAt::Beginning).await.unwrap();
+        let batch = soon("the question", async {
+            loop {
+                let batch = log.next_batch(10, 1 << 20).await.unwrap();
+                if !batch.records.is_empty() {
+                    return batch;
+                }
+            }
+        });
+        let value = batch.await.records.remove(0).value.unwrap();
+        let ReplyTo { partition, correlation_id } = serde_json::from_slice(&value).unwrap();
+        let answer = Answer::WorkflowStarted(WorkflowStarted { run_id: RunId::from_text("r"), started: true });
+        let reply = Reply { correlation_id, workflow_id: workflow_id.clone(), answer };
+        let partition = u32::try_from(partition).unwrap();
+        let record = Record::to(&replies).partition(partition).value(serde_json::to_vec(&reply).unwrap());
+        producer.send(record).await.await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(asked, answering);
+    assert!(matches!(answer, Ok(Answer::WorkflowStarted(_))), "{answer:?}");
+    let patience = Duration::from_millis(300);
+    let unanswered = caller.ask(&workflow_id, patience, build).await.unwrap_err();
+    assert_eq!(unanswered, CallError::Timeout { workflow_id: workflow_id.clone(), waited: patience });
+    let admin = Admin::new(&config()).unwrap();
+    assert_eq!(admin.watermarks(&elsewhere, 0).await.unwrap().high, 2, "each question is sent once");
+    let nowhere = caller.ask(&workflow_id, common::SOON, |_| Record::to(unique("nowhere"))).await.unwrap_err();
+    assert!(matches!(nowhere, CallError::NotSent(_)), "{nowhere:?}");
+}
+
+#[tokio::test]
 async fn a_call_without_an_answer_ends_at_its_deadline() {
     let topics = namespace_topics().await;
     let caller = caller(&topics, Duration::from_millis(50)).await;

@@ -2,11 +2,11 @@
 //!
 //! It promises: a query changes nothing that others see, whatever its code does. That code runs on a thread of its own, so
 //! that one that blocks holds up no executor, and its run for a bounded time only; what panics costs its run its place in
-//! the cache. Queries have turns of their own, so they and workflow tasks never wait for each other's slots.
+//! the cache. Queries have turns of their own and take no slots from workflow tasks.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures::future::BoxFuture;
 use metrics::{Counter, counter};
@@ -16,7 +16,7 @@ use tidewright_replay::{Run, RunInfo};
 use tidewright_schemas::limits::PAYLOAD_BYTES_MAX;
 use tidewright_schemas::{Answer, EventId, HistoryEvent, QueryAnswered, QueryFailedCause, QueryTask, Reply, headers};
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::cache::CachedRun;
 use super::offsets::Position;
@@ -25,13 +25,20 @@ use crate::registry::Registry;
 
 /// Most queries that are taken and not answered; more are refused at once.
 const OPEN_MAX: usize = 1_000;
-/// How long a query may keep a run from its workflow tasks.
+/// How long a query may keep a run from a workflow task that waits for it.
 const HOLD_MAX: Duration = Duration::from_secs(5);
 
 /// A query that was taken.
 pub(crate) struct QueryJob {
     pub(crate) query: QueryTask,
     pub(crate) position: Position,
+}
+
+/// A run that is held for a query.
+pub(crate) struct Held {
+    pub(crate) run: CachedRun,
+    /// Told when a workflow task waits for the run.
+    pub(crate) wanted: Arc<Notify>,
 }
 
 /// A query that is done with.
@@ -126,11 +133,22 @@ impl Queries {
         self.waiting.pop_front()
     }
 
+    /// Drops queries that wait for a turn, but that nobody waits for any more: a code that blocks for ever must not keep
+    /// their offsets from being committed.
+    pub(crate) fn drop_expired(&mut self) -> Vec<Position> {
+        let (expired, waiting) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|job| left(&job.query).is_zero());
+        self.waiting = waiting;
+        self.open -= expired.len();
+        self.desk.expired.increment(expired.len() as u64);
+        expired.into_iter().map(|job| job.position).collect()
+    }
+
     /// Answers a query: from the run that is held for it, or else from history.
     pub(crate) fn answer(
         &self,
         job: QueryJob,
-        held: Option<CachedRun>,
+        held: Option<Held>,
         turn: OwnedSemaphorePermit,
     ) -> impl Future<Output = QueryDone> + use<> {
         let desk = Arc::clone(&self.desk);
@@ -146,30 +164,31 @@ impl Desk {
     async fn answer(
         self: &Arc<Self>,
         query: QueryTask,
-        held: Option<CachedRun>,
+        held: Option<Held>,
         turn: OwnedSemaphorePermit,
     ) -> Option<CachedRun> {
         let left = left(&query);
         if left.is_zero() {
             self.expired.increment(1);
-            return held;
+            return held.map(|held| held.run);
         }
-        let limit = if held.is_some() { left.min(HOLD_MAX) } else { left };
-        let query = Arc::new(query);
-        let told = self.on_a_thread(Arc::clone(&query), held, turn);
-        let (answer, run) = match tokio::time::timeout(limit, told).await {
-            Ok(Ok(told)) => told,
-            Ok(Err(_)) => {
-                (Problem::handler("QueryThread", "the worker could not run the query").into_answer(None), None)
+        let wanted = held.as_ref().map(|held| Arc::clone(&held.wanted));
+        let (query, began) = (Arc::new(query), Instant::now());
+        let told = self.on_a_thread(Arc::clone(&query), held.map(|held| held.run), turn);
+        let enough = async {
+            match wanted {
+                Some(wanted) => wanted.notified().await,
+                None => std::future::pending().await,
             }
-            Err(_) => {
-                let message = format!(
-                    "query `{}` has no result after {limit:?}: its code, or the workflow's, blocks",
-                    query.query_type
-                );
-                tracing::error!(workflow_id = %query.workflow_id, run_id = %query.run_id, "{message}");
-                (Problem::handler("QueryBlocked", message).into_answer(None), None)
-            }
+            tokio::time::sleep(HOLD_MAX).await;
+        };
+        let (answer, run) = tokio::select! {
+            told = told => told.unwrap_or_else(|_| {
+                let problem = Problem::handler("QueryThread", "the worker could not run the query");
+                (problem.into_answer(None), None)
+            }),
+            () = enough => (blocked(&query, began).into_answer(None), None),
+            () = tokio::time::sleep(left) => (blocked(&query, began).into_answer(None), None),
         };
         self.reply(&query, answer).await;
         run
@@ -302,6 +321,14 @@ fn ask(query: &QueryTask, cached: CachedRun, may_be_kept: bool) -> (Answer, Opti
             (problem.into_answer(Some(basis)), Some(cached).filter(|_| keep))
         }
     }
+}
+
+/// The query is given up, and its run with it.
+fn blocked(query: &QueryTask, began: Instant) -> Problem {
+    let (query_type, waited) = (&query.query_type, began.elapsed());
+    let message = format!("query `{query_type}` has no result after {waited:?}: its code, or the workflow's, blocks");
+    tracing::error!(workflow_id = %query.workflow_id, run_id = %query.run_id, "{message}");
+    Problem::handler("QueryBlocked", message)
 }
 
 /// How long somebody waits for the answer, as far as the clocks agree.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tidewright_client::HistoryPages;
 use tidewright_log::{GroupEvent, Received};
 use tidewright_schemas::{Command, QueryTask, RunId, WorkerIdentity, WorkflowTask, headers};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +19,7 @@ use super::commands::Commands;
 use super::measure::{Meters, Occupancy};
 use super::membership::Membership;
 use super::offsets::{Offsets, Position};
-use super::queries::{Queries, QueryDone, QueryJob};
+use super::queries::{Held, Queries, QueryDone, QueryJob};
 use super::text_header;
 use super::trace;
 use super::workflow_task::{Advanced, Advancer};
@@ -46,6 +47,23 @@ enum Next {
     Query(QueryJob),
 }
 
+/// What waits for a run that is in use.
+#[derive(Default)]
+struct Line {
+    waiting: VecDeque<Next>,
+    /// Told when a task is among it.
+    wanted: Arc<Notify>,
+}
+
+impl Line {
+    fn push(&mut self, next: Next) {
+        if matches!(next, Next::Task(_)) {
+            self.wanted.notify_one();
+        }
+        self.waiting.push_back(next);
+    }
+}
+
 /// What was done.
 enum Done {
     /// A task, whose completion is in the log.
@@ -63,7 +81,7 @@ pub(crate) struct WorkflowLoop {
     queries: Queries,
     offsets: Offsets,
     /// Runs that are in use, each with what waits for it.
-    busy: HashMap<RunId, VecDeque<Next>>,
+    busy: HashMap<RunId, Line>,
     /// How many tasks were taken and are not done: never more than the slots.
     taken: usize,
     jobs: JoinSet<(RunId, Done)>,
@@ -149,7 +167,7 @@ impl WorkflowLoop {
     fn accept_task(&mut self, job: Job) {
         self.taken += 1;
         match self.busy.get_mut(&job.task.run_id) {
-            Some(waiting) => waiting.push_back(Next::Task(job)),
+            Some(line) => line.push(Next::Task(job)),
             None => self.start(job),
         }
     }
@@ -166,7 +184,7 @@ impl WorkflowLoop {
 
     fn consider(&mut self, job: QueryJob) {
         match self.busy.get_mut(&job.query.run_id) {
-            Some(waiting) => waiting.push_back(Next::Query(job)),
+            Some(line) => line.push(Next::Query(job)),
             None => drop(self.ask(job)),
         }
     }
@@ -187,10 +205,9 @@ impl WorkflowLoop {
         let Some((job, turn)) = self.queries.turn(job) else { return false };
         let run_id = job.query.run_id.clone();
         let held = self.cache.take_for(&job.query);
+        let held =
+            held.map(|run| Held { run, wanted: Arc::clone(&self.busy.entry(run_id.clone()).or_default().wanted) });
         let holds = held.is_some();
-        if holds {
-            self.busy.entry(run_id.clone()).or_default();
-        }
         let answer = self.queries.answer(job, held, turn);
         self.jobs.spawn(async move { (run_id, Done::Query(answer.await)) });
         holds
@@ -204,13 +221,13 @@ impl WorkflowLoop {
                 self.give_back(run_id, cached);
             }
             Ok((run_id, Done::Query(done))) => {
-                self.commit(&done.position);
                 match done.run {
                     run if done.held => self.give_back(run_id, run),
                     // While a task has the run, what it leaves is newer.
                     Some(run) if !self.busy.contains_key(&run_id) => self.cache.offer(run_id, run),
                     _ => {}
                 }
+                self.commit(&done.position);
                 if let Some(job) = self.queries.done() {
                     self.consider(job);
                 }
@@ -219,6 +236,9 @@ impl WorkflowLoop {
             // task is delivered again after a restart.
             Err(error) => tracing::error!("a workflow task ended unexpectedly: {error}"),
         }
+        for position in self.queries.drop_expired() {
+            self.commit(&position);
+        }
     }
 
     /// The run is not in use any more, and perhaps kept: what waits for it comes next.
@@ -226,7 +246,7 @@ impl WorkflowLoop {
         if let Some(cached) = cached {
             self.cache.put(run_id.clone(), cached);
         }
-        let mut waiting = self.busy.remove(&run_id).unwrap_or_default();
+        let mut waiting = self.busy.remove(&run_id).unwrap_or_default().waiting;
         while let Some(next) = waiting.pop_front() {
             let takes_the_run = match next {
                 Next::Task(job) => {
@@ -236,7 +256,8 @@ impl WorkflowLoop {
                 Next::Query(job) => self.ask(job),
             };
             if takes_the_run {
-                self.busy.insert(run_id, waiting);
+                let line = self.busy.entry(run_id).or_default();
+                waiting.into_iter().for_each(|next| line.push(next));
                 return;
             }
         }
