@@ -104,8 +104,12 @@ mod tests {
 
     #[test]
     fn workers_are_a_table() {
-        let queue =
-            |workflow_tasks, activities| WorkerQueue { task_queue: "orders".to_owned(), workflow_tasks, activities };
+        let queue = |workflow_tasks, activities| WorkerQueue {
+            task_queue: "orders".to_owned(),
+            workflow_tasks,
+            activities,
+            activity_partitions: Vec::new(),
+        };
         let worker = |identity: &str, state, queue| WorkerDescription {
             identity: identity.to_owned(),
             incarnation: "d5610fa6".to_owned(),

@@ -37,8 +37,8 @@ pub use cluster::{ClusterRecord, NamespaceRecord, NodeRecord, PartitionRecord};
 pub use command::{
     CancelActivity, Command, CommandError, CompleteActivity, CompleteWorkflowTask, ConfirmTask, EffectFailed,
     EffectFailure, FailActivity, FailWorkflowTask, FireTimer, RecordActivityHeartbeat, RecordActivityStarted, ReplyTo,
-    RequestCancelWorkflow, Signal, SignalWithStartWorkflow, SignalWorkflow, StartWorkflow, TaskLost, TerminateWorkflow,
-    TimerTarget, WorkerIdentity, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
+    RequestCancelWorkflow, ReturnTask, Signal, SignalWithStartWorkflow, SignalWorkflow, StartWorkflow, TaskLost,
+    TerminateWorkflow, TimerTarget, WorkerIdentity, WorkerLost, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
 };
 pub use control::{ActivityCancelRequested, ActivityClosed, ControlMessage, RunClosed};
 pub use decision::{
@@ -62,10 +62,10 @@ pub use payload::{EncodedPayload, Payload, PayloadError};
 pub use presence::{Beacon, NodeBeacon, Slots, WorkerBeacon, WorkerQueue, WorkerStanding, worker_key};
 pub use query::{QueryAnswered, QueryBasis, QueryFailed, QueryFailedCause, QueryTask};
 pub use record::{
-    ActivityDispatched, ActivityHeartbeatRecorded, ActivityRetryScheduled, ActivityStarted, Answered, BufferFlushed,
-    Claim, CommandMark, CommandsSkipped, DeadLettered, DetachedActivityClosed, Epoch, EventBuffered, HistoryRecord,
-    LostCommands, NextRun, OriginSeen, Position, RequestAttached, RowFact, Transition, WorkersTold,
-    WorkflowTaskDispatched, WorkflowTaskRetryScheduled, transition_key,
+    ActivityDelivered, ActivityDispatched, ActivityHeartbeatRecorded, ActivityRetryScheduled, ActivityStarted,
+    Answered, BufferFlushed, Claim, CommandMark, CommandsSkipped, DeadLettered, DetachedActivityClosed, Epoch,
+    EventBuffered, HistoryRecord, LostCommands, NextRun, OriginSeen, Position, RequestAttached, RowFact, Transition,
+    WorkersTold, WorkflowTaskDelivered, WorkflowTaskDispatched, WorkflowTaskRetryScheduled, transition_key,
 };
 pub use reply::{Answer, Rejected, Reply, RequestAccepted, TaskConfirmed, TaskVerdict, WorkflowStarted};
 pub use retry::RetryPolicy;

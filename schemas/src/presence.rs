@@ -59,6 +59,9 @@ pub struct WorkerQueue {
     /// Room for activities; none if it takes none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activities: Option<Slots>,
+    /// The partitions of the queue's activity tasks that are assigned to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub activity_partitions: Vec<u32>,
 }
 
 /// How much a worker does at the same time.

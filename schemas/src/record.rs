@@ -221,7 +221,11 @@ tagged_enum! {
         WorkflowTaskDispatched(WorkflowTaskDispatched),
         /// A workflow task waits for its next attempt.
         WorkflowTaskRetryScheduled(WorkflowTaskRetryScheduled),
-        /// A worker said that it runs an attempt.
+        /// A workflow task may be with another worker now.
+        WorkflowTaskDelivered(WorkflowTaskDelivered),
+        /// A worker that does not say which one it is may run an attempt.
+        ActivityDelivered(ActivityDelivered),
+        /// A worker said that it runs an attempt, or was told that it may.
         ActivityStarted(ActivityStarted),
         /// A running attempt said that it is alive.
         ActivityHeartbeatRecorded(ActivityHeartbeatRecorded),
@@ -282,7 +286,31 @@ pub struct WorkflowTaskRetryScheduled {
     pub failure: Failure,
 }
 
-/// A worker said that it runs an attempt.
+/// A worker asked for a workflow task that may be a repeat, and was told to run it (R26).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkflowTaskDelivered {
+    /// The task's `WorkflowTaskScheduled`.
+    pub scheduled_event_id: EventId,
+    /// Its attempt.
+    pub attempt: u32,
+    /// How many deliveries there were, the first one included.
+    pub deliveries: u32,
+    /// Who asked.
+    pub worker: WorkerIdentity,
+}
+
+/// A worker that does not say which process it is asked for an attempt, and was told to run it (R26).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ActivityDelivered {
+    /// The activity.
+    pub scheduled_event_id: EventId,
+    /// The attempt.
+    pub attempt: u32,
+    /// How many deliveries there were, the first one included.
+    pub deliveries: u32,
+}
+
+/// A worker said that it runs an attempt, or was told that it may.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ActivityStarted {
     /// The activity.
@@ -325,6 +353,17 @@ pub struct ActivityRetryScheduled {
     /// What the last heartbeat said: its record is not needed any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat_details: Option<Payload>,
+    /// How many attempts so far were begun by nobody: they do not count.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unstarted: u32,
+    /// How many workers in a row were lost with the activity.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost_workers: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A retried activity task was sent.
@@ -336,14 +375,25 @@ pub struct ActivityDispatched {
     pub attempt: u32,
     /// The run's time, in milliseconds since 1970.
     pub time_ms: u64,
-    /// Why the attempt before failed.
-    pub last_failure: Failure,
+    /// Why the last attempt that somebody had begun failed; none if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<Failure>,
     /// Worker of the attempt before.
     #[serde(default)]
     pub last_worker: WorkerIdentity,
     /// What the last heartbeat said: its record is not needed any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat_details: Option<Payload>,
+    /// How many attempts so far were begun by nobody: they do not count.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unstarted: u32,
+    /// How many workers in a row were lost with the activity.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost_workers: u32,
+    /// Whether it may go to any partition, and so to one whose worker has room: a worker handed the attempt before back,
+    /// or was lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anywhere: bool,
 }
 
 /// A fire-and-forget activity closed after its run.

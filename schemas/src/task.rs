@@ -105,4 +105,7 @@ pub struct ActivityTask {
     /// Whether it may have been sent before: then it is confirmed before it runs (R25).
     #[serde(default)]
     pub possible_repeat: bool,
+    /// How often it was with a worker that handed it back, or lost, before anybody had begun it.
+    #[serde(default)]
+    pub unstarted: u32,
 }

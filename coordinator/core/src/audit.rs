@@ -6,15 +6,16 @@ use std::collections::BTreeSet;
 
 use tidewright_schemas::{EventAttributes, EventId, RunId, WorkflowId};
 
-use crate::state::keys::{self, ACTIVITY, BUFFERED, DUE, RUN, TIMER};
+use crate::state::keys::{self, ACTIVITY, BUFFERED, DUE, RUN, STARTED_BY, TIMER};
 use crate::state::{
-    ActivityRow, DueTimer, RunRow, State, TimerRow, WorkflowTaskState, activity_timers, decode, run_timers, timer_of,
+    ActivityRow, DueTimer, RunRow, State, TimerRow, WorkflowTaskState, activity_timers, decode, run_timers, started_by,
+    timer_of,
 };
 use crate::{Rows, RowsError};
 
 /// What is wrong, in words; nothing if all is well. Reads every row of the partition.
 pub fn audit<R: Rows>(rows: &R) -> Result<Vec<String>, RowsError> {
-    let mut audit = Audit { rows, expected: BTreeSet::new(), problems: Vec::new() };
+    let mut audit = Audit { rows, expected: BTreeSet::new(), started: BTreeSet::new(), problems: Vec::new() };
     let mut numbered = 0;
     for (key, value) in rows.scan(&[RUN], &[], usize::MAX)? {
         let Some((id, run_id)) = keys::ids_in(&key) else {
@@ -32,12 +33,14 @@ pub fn audit<R: Rows>(rows: &R) -> Result<Vec<String>, RowsError> {
         audit.problems.push(format!("{held} activities, timers and buffered rows are held, runs have {numbered}"));
     }
     audit.due()?;
+    audit.started()?;
     Ok(audit.problems)
 }
 
 struct Audit<'a, R> {
     rows: &'a R,
     expected: BTreeSet<DueTimer>,
+    started: BTreeSet<Vec<u8>>,
     problems: Vec<String>,
 }
 
@@ -57,6 +60,7 @@ impl<R: Rows> Audit<'_, R> {
         self.expect(id, run_id, 0, run_timers(run));
         for (event_id, row) in &activities {
             self.expect(id, run_id, *event_id, activity_timers(row));
+            self.started.extend(started_by(row).map(|by| keys::started_by(by, id, run_id, *event_id)));
         }
         for (event_id, row) in &timers {
             self.expect(id, run_id, *event_id, timer_of(row));
@@ -121,6 +125,17 @@ impl<R: Rows> Audit<'_, R> {
             attempt,
             due_ms,
         }));
+    }
+
+    /// So does the index of who runs what.
+    fn started(&mut self) -> Result<(), RowsError> {
+        let held: BTreeSet<_> =
+            self.rows.scan(&[STARTED_BY], &[], usize::MAX)?.into_iter().map(|(key, _)| key).collect();
+        if held != self.started {
+            let (held, should) = (held.len(), self.started.len());
+            self.problems.push(format!("the index of who runs what has {held} rows and not the {should} that follow"));
+        }
+        Ok(())
     }
 
     /// The index of what is due follows from the rows, and from nothing else.

@@ -91,6 +91,8 @@ fn effects_of_run(change: &Transition) -> Vec<Effect> {
             RowFact::EventBuffered(_)
             | RowFact::BufferFlushed(_)
             | RowFact::WorkflowTaskRetryScheduled(_)
+            | RowFact::WorkflowTaskDelivered(_)
+            | RowFact::ActivityDelivered(_)
             | RowFact::ActivityStarted(_)
             | RowFact::ActivityHeartbeatRecorded(_)
             | RowFact::ActivityRetryScheduled(_)
@@ -173,7 +175,8 @@ pub fn workflow_task<R: Rows>(
         possible_repeat,
         history_url: None,
     };
-    Ok(Some(Outgoing { task, token, task_queue: run.task_queue, traceparent: run.traceparent }))
+    let (task_queue, traceparent) = (run.task_queue, run.traceparent);
+    Ok(Some(Outgoing { task, token, task_queue, traceparent, any_partition: false }))
 }
 
 /// An activity task to send; none if state does not want it any more.
@@ -197,7 +200,9 @@ pub fn activity_task<R: Rows>(
     };
     let token = token_of(workflow_id, task, &row.digest);
     // At most once: it runs only when the owner has granted the attempt, so it is confirmed even if it is no repeat (R25).
-    let possible_repeat = possible_repeat || row.is_at_most_once();
+    // One that may be in any partition may lie in another one than its repeats, so it is confirmed, too.
+    let possible_repeat = possible_repeat || row.is_at_most_once() || row.anywhere;
+    let (any_partition, attempt) = (row.anywhere, row.tries(task.attempt));
     let task = ActivityTask {
         token: String::new(),
         namespace: namespace.to_owned(),
@@ -207,7 +212,7 @@ pub fn activity_task<R: Rows>(
         activity_id: row.activity_id,
         activity_type: row.activity_type,
         scheduled_event_id: event_id,
-        attempt: task.attempt,
+        attempt,
         input: scheduled.input,
         header: scheduled.header,
         priority: scheduled.priority,
@@ -221,8 +226,9 @@ pub fn activity_task<R: Rows>(
         detached: row.detached,
         last_failure: row.last_failure,
         possible_repeat,
+        unstarted: row.unstarted,
     };
-    Ok(Some(Outgoing { task, token, task_queue: row.task_queue, traceparent: run.traceparent }))
+    Ok(Some(Outgoing { task, token, task_queue: row.task_queue, traceparent: run.traceparent, any_partition }))
 }
 
 /// A task on its way.
@@ -236,6 +242,9 @@ pub struct Outgoing<T> {
     pub task_queue: String,
     /// The trace that it belongs to.
     pub traceparent: Option<String>,
+    /// Whether it may go to any partition, and so to the one whose workers have room; else its identity says which one
+    /// (ADR 0004).
+    pub any_partition: bool,
 }
 
 fn token_of(workflow_id: &WorkflowId, task: &TaskId, digest: &str) -> TaskToken {

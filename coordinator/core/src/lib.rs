@@ -26,4 +26,4 @@ pub use context::{Context, TaskToken};
 pub use decide::{Request, decide};
 pub use effects::{Effect, Outgoing, activity_task, effects, is_wanted, workflow_task};
 pub use rows::{Found, MemoryRows, Overlay, Row, Rows, RowsError, Store};
-pub use state::{DueTimer, SupersededRecord, due_timers, pending_tasks};
+pub use state::{DueTimer, StartedIn, SupersededRecord, due_timers, pending_tasks, workflow_of_worker};

@@ -87,6 +87,7 @@ fn token_text(command: &Command) -> Option<&str> {
         Command::CancelActivity(c) => Some(&c.token),
         Command::FailActivity(c) => Some(&c.token),
         Command::ConfirmTask(c) => Some(&c.token),
+        Command::ReturnTask(c) => Some(&c.token),
         Command::StartWorkflow(_)
         | Command::SignalWorkflow(_)
         | Command::SignalWithStartWorkflow(_)
@@ -94,7 +95,8 @@ fn token_text(command: &Command) -> Option<&str> {
         | Command::TerminateWorkflow(_)
         | Command::FireTimer(_)
         | Command::EffectFailed(_)
-        | Command::TaskLost(_) => None,
+        | Command::TaskLost(_)
+        | Command::WorkerLost(_) => None,
     }
 }
 

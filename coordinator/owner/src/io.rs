@@ -1,6 +1,6 @@
 //! What goes into an owner and what comes out of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tidewright_core::{ApplyError, RowsError};
 use tidewright_schemas::{EffectFailure, Epoch, LostCommands, RunId, TaskId, TaskKind, WorkflowId};
@@ -108,6 +108,9 @@ pub enum Input {
     NotDelivered(EffectId, SendFailure, String),
     /// What a task topic holds, from its workers' committed offsets to its end.
     Backlog(BacklogKey, BTreeSet<TaskId>),
+    /// The workers that are gone, each with the broker's time at which it was, in milliseconds since 1970: all of them,
+    /// in place of those that were told before ([`crate::presence::Presence::gone`]).
+    GoneWorkers(BTreeMap<String, u64>),
     /// Time passes.
     Tick {
         /// The node's clock, in milliseconds since 1970: a hint only.

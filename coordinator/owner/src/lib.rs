@@ -21,6 +21,7 @@ mod skip;
 mod timers;
 mod traced;
 pub mod trust;
+mod workers;
 
 pub use codec::{Forwarding, forward_stray};
 pub use io::{

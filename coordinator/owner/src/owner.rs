@@ -22,6 +22,7 @@ use crate::position::PositionKeeper;
 use crate::recovery::Recovery;
 use crate::timers::Timers;
 use crate::trust::Authority;
+use crate::workers::GoneWorkers;
 
 /// Who owns which partition of what.
 #[derive(Debug, Clone)]
@@ -132,6 +133,7 @@ pub struct Owner<S> {
     pub(crate) positions: PositionKeeper,
     pub(crate) timers: Timers,
     pub(crate) backlogs: Backlogs,
+    pub(crate) gone_workers: GoneWorkers,
     /// Effects that recovery found, by command: what needs the command's own bytes waits for them.
     pub(crate) dead_letters_to_repeat: BTreeMap<u64, Vec<Effect>>,
     pub(crate) topic_id: Option<String>,
@@ -169,6 +171,7 @@ impl<S: Store> Owner<S> {
             positions: PositionKeeper::default(),
             timers: Timers::default(),
             backlogs: Backlogs::default(),
+            gone_workers: GoneWorkers::default(),
             dead_letters_to_repeat: BTreeMap::new(),
             topic_id: None,
         })
@@ -253,6 +256,7 @@ impl<S: Store> Owner<S> {
             Input::Delivered(id) => self.delivered(id),
             Input::NotDelivered(id, failure, message) => self.not_delivered(id, failure, &message, &mut actions)?,
             Input::Backlog(key, present) => self.backlog_scanned(&key, &present, &mut actions)?,
+            Input::GoneWorkers(gone) => self.gone_workers.are(gone),
             Input::Tick { now_ms, mono_ms } => self.tick(now_ms, mono_ms, &mut actions)?,
         }
         if self.phase == Phase::Owning {
@@ -270,6 +274,7 @@ impl<S: Store> Owner<S> {
     fn tick(&mut self, now_ms: u64, mono_ms: u64, actions: &mut Vec<Action>) -> Result<(), Stop> {
         if self.phase == Phase::Owning {
             self.fire_due(now_ms, mono_ms, actions)?;
+            self.take_from_gone(mono_ms, actions)?;
             self.positions.tick(mono_ms);
         }
         Ok(())

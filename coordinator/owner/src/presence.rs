@@ -160,6 +160,20 @@ impl Presence {
         })
     }
 
+    /// Where activity tasks of a queue are taken by somebody who is alive: partitions, with how much room their worker has.
+    #[must_use]
+    pub fn activity_places(&self, task_queue: &str) -> Vec<(u32, u32)> {
+        let alive = |known: &&Known| known.beacon.state == WorkerStanding::Running && self.life(known) == Life::Alive;
+        let mut places = Vec::new();
+        for known in self.workers.values().filter(alive) {
+            for queue in known.beacon.task_queues.iter().filter(|queue| queue.task_queue == task_queue) {
+                let free = queue.activities.map_or(0, |slots| slots.total.saturating_sub(slots.used));
+                places.extend(queue.activity_partitions.iter().map(|partition| (*partition, free)));
+            }
+        }
+        places
+    }
+
     /// Forgets who has been gone for an hour of the reader's time, and names their partitions and keys, to be tombstoned. It counts
     /// from when this reader found them gone, so that one that starts late still takes from them what they had.
     pub fn expire(&mut self, mono_ms: u64) -> Vec<(u32, String)> {

@@ -64,6 +64,7 @@ fn worker(incarnation: &str, state: WorkerStanding) -> WorkerBeacon {
         task_queue: "orders".to_owned(),
         workflow_tasks: None,
         activities: Some(Slots { total: 1, used: 0 }),
+        activity_partitions: vec![0, 2],
     }];
     WorkerBeacon { worker, state, started_at_ms: 1, sdk: None, build_id: None, task_queues }
 }
@@ -184,6 +185,16 @@ fn a_queue_is_served_while_a_worker_of_its_kind_lives() {
     assert!(!log.presence.serves(TaskKind::Activity, "other"));
     log.node_for(3_000);
     assert!(!log.presence.serves(TaskKind::Activity, "orders"));
+}
+
+#[test]
+fn tasks_are_taken_where_somebody_is_alive() {
+    let mut log = Log::new();
+    log.worker("a");
+    assert_eq!(log.presence.activity_places("orders"), [(0, 1), (2, 1)]);
+    assert_eq!(log.presence.activity_places("other"), []);
+    log.node_for(3_000);
+    assert_eq!(log.presence.activity_places("orders"), []);
 }
 
 #[test]

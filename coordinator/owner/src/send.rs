@@ -20,6 +20,7 @@ impl Identity {
         task: &TaskId,
         possible_repeat: bool,
     ) -> Result<Option<Outbound>, RowsError> {
+        let mut any_partition = false;
         let (kind, found) = match task.kind {
             TaskKind::Workflow => {
                 let found = workflow_task(rows, &self.namespace, workflow_id, task, possible_repeat)?;
@@ -33,6 +34,7 @@ impl Identity {
             TaskKind::Activity => {
                 let found = activity_task(rows, &self.namespace, workflow_id, task, possible_repeat)?;
                 let sealed = found.map(|mut outgoing| {
+                    any_partition = outgoing.any_partition;
                     outgoing.task.token = self.authority.seal(&outgoing.token);
                     (outgoing.task_queue, json(&outgoing.task), outgoing.traceparent)
                 });
@@ -49,13 +51,14 @@ impl Identity {
             headers.push((headers::TRACEPARENT.to_owned(), traceparent.into_bytes()));
         }
         // A run's workflow tasks stay with one worker. An activity task and its repeats share a partition, so that the
-        // one that is not marked is never met after the one that is (ADR 0004).
+        // one that is not marked is never met after the one that is (ADR 0004). One that a worker handed back, or was
+        // lost with, goes where there is room: each of its copies needs a grant.
         let key = match kind {
-            TaskKind::Workflow => workflow_id.as_str().to_owned(),
-            TaskKind::Activity => task.to_string(),
+            TaskKind::Workflow => Some(workflow_id.as_str().to_owned()),
+            TaskKind::Activity => (!any_partition).then(|| task.to_string()),
         };
         let to = Destination::Tasks(BacklogKey { kind, task_queue });
-        Ok(Some(Outbound { to, key: Some(key.into_bytes()), value: Some(value), headers }))
+        Ok(Some(Outbound { to, key: key.map(String::into_bytes), value: Some(value), headers }))
     }
 
     /// What a task's span is to be a child of: with traces its run's or its activity's span, else what started the run.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use tidewright_log::{Delivery, Record, SendError, SendErrorKind, TopicKind};
 use tidewright_owner::{Destination, Outbound, SendFailure};
-use tidewright_schemas::EffectFailure;
+use tidewright_schemas::{EffectFailure, headers};
 
 use crate::node::Node;
 
@@ -42,7 +42,10 @@ fn record(node: &Node, outbound: Outbound) -> (Record, Option<TopicKind>) {
     let (topic, partition) = match outbound.to {
         Destination::Tasks(key) => {
             of_queue = Some(TopicKind::Tasks);
-            (node.task_topic(&key), None)
+            // Without a key it may go anywhere. What is sent again did not arrive where somebody was said to be.
+            let is_first = !outbound.headers.iter().any(|(name, _)| name == headers::POSSIBLE_REPEAT);
+            let places = (outbound.key.is_none() && is_first).then(|| node.presence.activity_places(&key.task_queue));
+            (node.task_topic(&key), places.and_then(|places| place(&places, rand::random())))
         }
         Destination::Control(task_queue) => {
             of_queue = Some(TopicKind::Control);
@@ -56,6 +59,23 @@ fn record(node: &Node, outbound: Outbound) -> (Record, Option<TopicKind>) {
         Destination::DeadLetters => (node.topics.dead_letters(), None),
     };
     (Record { topic, partition, key: outbound.key, value: outbound.value, headers: outbound.headers }, of_queue)
+}
+
+/// A partition whose worker has room, the rather the more it has; one of any worker if nobody has room. None if nobody is
+/// there, or says so.
+fn place(places: &[(u32, u32)], random: u64) -> Option<u32> {
+    let room: u64 = places.iter().map(|(_, free)| u64::from(*free)).sum();
+    let Some(mut left) = random.checked_rem(room) else {
+        let at = random.checked_rem(places.len() as u64)?;
+        return places.get(usize::try_from(at).ok()?).map(|(partition, _)| *partition);
+    };
+    for (partition, free) in places {
+        match left.checked_sub(u64::from(*free)) {
+            Some(rest) => left = rest,
+            None => return Some(*partition),
+        }
+    }
+    None
 }
 
 async fn arrive(node: Arc<Node>, delivery: Delivery, topic_of_queue: Option<String>) -> Sent {
@@ -79,5 +99,23 @@ fn failure(error: &SendError) -> SendFailure {
         SendErrorKind::TooLarge => SendFailure::Permanent(EffectFailure::TooLarge),
         SendErrorKind::Refused => SendFailure::Permanent(EffectFailure::Refused),
         SendErrorKind::Unavailable => SendFailure::Transient,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::place;
+
+    fn shares(places: &[(u32, u32)]) -> Vec<usize> {
+        let placed: Vec<_> = (0..12).filter_map(|random| place(places, random)).collect();
+        (0..3).map(|partition| placed.iter().filter(|placed| **placed == partition).count()).collect()
+    }
+
+    #[test]
+    fn a_task_goes_where_there_is_room() {
+        assert_eq!(shares(&[(0, 0), (1, 1), (2, 3)]), [0, 3, 9]);
+        assert_eq!(shares(&[(0, 0), (1, 0)]), [6, 6, 0], "nobody has room");
+        assert_eq!(shares(&[]), [0, 0, 0], "nobody is there");
+        assert_eq!(place(&[(0, u32::MAX), (1, u32::MAX)], u64::MAX), Some(0));
     }
 }

@@ -47,6 +47,11 @@ impl PresenceBoard {
         self.presence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Who is gone, kept current.
+    pub(crate) fn gone(&self) -> watch::Receiver<Gone> {
+        self.gone.subscribe()
+    }
+
     pub(crate) fn workers(&self) -> Vec<WorkerSeen> {
         self.presence().workers().collect()
     }
@@ -63,6 +68,11 @@ impl PresenceBoard {
 
     fn current(&self) -> MutexGuard<'_, (BTreeSet<u32>, u32)> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Partitions of a queue's activity tasks that somebody takes from, with the room that is left there.
+    pub(crate) fn activity_places(&self, task_queue: &str) -> Vec<(u32, u32)> {
+        self.presence().activity_places(task_queue)
     }
 
     fn look(&self, node: &Node) {

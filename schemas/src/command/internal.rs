@@ -74,6 +74,16 @@ pub struct TaskLost {
     pub task: TaskId,
 }
 
+/// Internal: a worker is gone (R28). What it ran for this workflow id, and had begun by then, is tried elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkerLost {
+    /// The worker's process.
+    pub incarnation: String,
+    /// The broker's time at which it was gone, in milliseconds since 1970: a worker that came back loses nothing that it
+    /// began later.
+    pub as_of_ms: u64,
+}
+
 impl TaskLost {
     /// Whether it is about a workflow task or an activity task.
     #[must_use]

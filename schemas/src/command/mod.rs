@@ -10,11 +10,11 @@ mod start;
 mod worker;
 
 pub use control::{RequestCancelWorkflow, Signal, SignalWorkflow, TerminateWorkflow};
-pub use internal::{EffectFailed, EffectFailure, FireTimer, TaskLost, TimerTarget};
+pub use internal::{EffectFailed, EffectFailure, FireTimer, TaskLost, TimerTarget, WorkerLost};
 pub use start::{SignalWithStartWorkflow, StartWorkflow, WorkflowIdConflictPolicy, WorkflowIdReusePolicy};
 pub use worker::{
     CancelActivity, CompleteActivity, CompleteWorkflowTask, ConfirmTask, FailActivity, FailWorkflowTask,
-    RecordActivityHeartbeat, RecordActivityStarted, WorkerIdentity,
+    RecordActivityHeartbeat, RecordActivityStarted, ReturnTask, WorkerIdentity,
 };
 
 use crate::WorkflowId;
@@ -49,12 +49,16 @@ tagged_enum! {
         CancelActivity(CancelActivity),
         /// A worker asks whether a task that may be a repeat is still wanted.
         ConfirmTask(ConfirmTask),
+        /// A worker hands back an activity task that it has not begun.
+        ReturnTask(ReturnTask),
         /// Internal: something is due.
         FireTimer(FireTimer),
         /// Internal: an effect cannot be delivered.
         EffectFailed(EffectFailed),
         /// Internal: a pending task is not in its backlog any more.
         TaskLost(TaskLost),
+        /// Internal: a worker is gone.
+        WorkerLost(WorkerLost),
     }
 }
 
@@ -121,7 +125,7 @@ impl Command {
     /// Whether only Tidewright itself may send it.
     #[must_use]
     pub fn is_internal(&self) -> bool {
-        matches!(self, Self::FireTimer(_) | Self::EffectFailed(_) | Self::TaskLost(_))
+        matches!(self, Self::FireTimer(_) | Self::EffectFailed(_) | Self::TaskLost(_) | Self::WorkerLost(_))
     }
 
     /// The same command with somebody to answer; one that is never answered stays as it is.

@@ -61,6 +61,25 @@ pub struct FailWorkflowTask {
     pub worker: WorkerIdentity,
 }
 
+impl WorkerIdentity {
+    /// Whether both are one process. Who does not say which process it is, is none.
+    #[must_use]
+    pub fn is_same_process(&self, other: &Self) -> bool {
+        !self.incarnation.is_empty() && self.incarnation == other.incarnation
+    }
+}
+
+/// A worker hands back an activity task that it has not begun: it has no room, or leaves. The task is sent again, and no
+/// attempt is used up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ReturnTask {
+    /// The task's token.
+    pub token: String,
+    /// Who hands it back.
+    #[serde(default)]
+    pub worker: WorkerIdentity,
+}
+
 /// An activity has been running for about half a second: from now on its timeouts watch it (R24).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordActivityStarted {

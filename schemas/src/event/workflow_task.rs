@@ -59,6 +59,8 @@ pub enum WorkflowTaskFailedCause {
     TaskLost,
     /// The worker gives no cause.
     Unspecified,
+    /// It was delivered several times, and no worker came to an end with it: it is withheld for a while.
+    TaskWithheld,
     /// The workflow wanted to end, but was told something meanwhile that it has to hear first.
     UnhandledCommand,
     /// What was said of an activity is invalid.

@@ -131,6 +131,7 @@ pub async fn stop(mut child: Child) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn log_file(directory: &Path, name: &str) -> anyhow::Result<std::fs::File> {
+/// A file in `directory` that a process writes its log to.
+pub fn log_file(directory: &Path, name: &str) -> anyhow::Result<std::fs::File> {
     Ok(std::fs::OpenOptions::new().create(true).append(true).open(directory.join(name))?)
 }

@@ -10,8 +10,8 @@ use tidewright_log::{
     GroupConsumer, GroupError, GroupEvent, GroupOptions, LogReader, Producer, ReaderOptions, Received, Record, StartAt,
 };
 use tidewright_owner::trust::Secret;
-use tidewright_runtime::{Engine, EngineConfig, Route};
-use tidewright_schemas::api::{HistoryPage, WorkflowOutcome, WorkflowStatus};
+use tidewright_runtime::{Engine, EngineConfig, PendingPage, Route};
+use tidewright_schemas::api::{HistoryPage, WorkflowDescription, WorkflowOutcome, WorkflowStatus};
 use tidewright_schemas::topics::Topics;
 use tidewright_schemas::{EventAttributes, HistoryEvent, RunId, WorkflowId};
 use tokio::task::JoinSet;
@@ -22,17 +22,22 @@ use crate::Kafka;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until `check` yields something.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(
+pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, check: impl FnMut() -> F) -> anyhow::Result<T> {
+    eventually_within(PATIENCE, what, check).await
+}
+
+async fn eventually_within<T, F: Future<Output = Option<T>>>(
+    patience: Duration,
     what: &str,
     mut check: impl FnMut() -> F,
 ) -> anyhow::Result<T> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(found) = check().await {
             return Ok(found);
         }
         if Instant::now() > deadline {
-            bail!("within {PATIENCE:?} it did not happen that {what}");
+            bail!("within {patience:?} it did not happen that {what}");
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -166,9 +171,14 @@ impl World {
 
     /// The end of a workflow.
     pub async fn outcome(&self, workflow_id: &str) -> anyhow::Result<WorkflowOutcome> {
+        self.outcome_within(workflow_id, PATIENCE).await
+    }
+
+    /// The end of a workflow that takes its time.
+    pub async fn outcome_within(&self, workflow_id: &str, patience: Duration) -> anyhow::Result<WorkflowOutcome> {
         let id = WorkflowId::new(workflow_id)?;
         let engine = self.engine()?;
-        eventually(&format!("workflow {workflow_id} ends"), || async {
+        eventually_within(patience, &format!("workflow {workflow_id} ends"), || async {
             match engine.route(&id) {
                 Route::Local(view) => view
                     .outcome(&id, None, Duration::from_secs(1))
@@ -205,6 +215,26 @@ impl World {
         eventually(&format!("the history of {workflow_id} can be read"), || async {
             match engine.route(&id) {
                 Route::Local(view) => view.history(&id, run_id, from, 10_000).ok().flatten(),
+                Route::Remote { .. } | Route::Unavailable { .. } => None,
+            }
+        })
+        .await
+    }
+
+    /// Waits until a workflow's description is as it should be.
+    pub async fn describe_until(
+        &self,
+        workflow_id: &str,
+        what: &str,
+        is_so: impl Fn(&WorkflowDescription) -> bool,
+    ) -> anyhow::Result<WorkflowDescription> {
+        let id = WorkflowId::new(workflow_id)?;
+        let engine = self.engine()?;
+        eventually(what, || async {
+            match engine.route(&id) {
+                Route::Local(view) => {
+                    view.describe(&id, None, PendingPage::default()).ok().flatten().filter(|found| is_so(found))
+                }
                 Route::Remote { .. } | Route::Unavailable { .. } => None,
             }
         })

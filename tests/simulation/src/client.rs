@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tidewright_owner::{Destination, Forwarding, LogRecord, Outbound, forward_stray};
 use tidewright_schemas::{
     Answer, Command, EffectFailed, EffectFailure, FireTimer, Payload, ReplyTo, RunId, StartWorkflow, TaskId, TaskKind,
-    TaskLost, TimerTarget, WorkflowId, WorkflowIdConflictPolicy, headers,
+    TaskLost, TimerTarget, WorkerLost, WorkflowId, WorkflowIdConflictPolicy, headers,
 };
 
 use crate::dice::Dice;
@@ -243,7 +243,12 @@ impl World {
         };
         let kind = if self.dice.chance(500) { TaskKind::Workflow } else { TaskKind::Activity };
         let task = TaskId { kind, run_id: run_id.clone(), scheduled_event_id: self.dice.within(2, 9), attempt: 1 };
-        let command: Command = match self.dice.below(3) {
+        let incarnations: Vec<_> = self.workers.iter().map(|worker| worker.identity.incarnation.clone()).collect();
+        let command: Command = match self.dice.below(4) {
+            3 => {
+                let incarnation = self.dice.pick(&incarnations).cloned().unwrap_or_default();
+                WorkerLost { incarnation, as_of_ms: u64::MAX }.into()
+            }
             0 => TaskLost { task }.into(),
             1 => EffectFailed { task, reason: EffectFailure::Denied, message: "forged".to_owned() }.into(),
             _ => {

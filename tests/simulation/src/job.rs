@@ -4,8 +4,8 @@ use tidewright_core::read;
 use tidewright_owner::{LogRecord, Phase};
 use tidewright_schemas::{
     ActivityTask, Answer, Command, CompleteActivity, CompleteWorkflowTask, ConfirmTask, Decision, FailActivity,
-    FailWorkflowTask, Failure, HistoryEvent, RecordActivityStarted, ReplyTo, ScheduleActivity, TaskVerdict, WorkflowId,
-    WorkflowTask, WorkflowTaskFailedCause, headers,
+    FailWorkflowTask, Failure, HistoryEvent, RecordActivityStarted, ReplyTo, ReturnTask, ScheduleActivity, TaskVerdict,
+    WorkflowId, WorkflowTask, WorkflowTaskFailedCause, headers,
 };
 
 use crate::log::{Parcel, Place};
@@ -82,6 +82,14 @@ impl Task {
         }
     }
 
+    /// What all attempts of it share.
+    fn of_all_attempts(&self) -> String {
+        match self {
+            Self::Workflow(task) => format!("w:{}/{}", task.run_id, task.scheduled_event_id),
+            Self::Activity(task) => format!("a:{}/{}", task.run_id, task.scheduled_event_id),
+        }
+    }
+
     /// Whether it must never run twice.
     fn runs_once(&self) -> bool {
         match self {
@@ -128,6 +136,9 @@ impl World {
         let job = Job { id, taken: vec![taken], task, stage };
         self.workers[at].jobs.push(job);
         let place = self.workers[at].jobs.len() - 1;
+        if self.hands_back(at, place) {
+            return Ok(());
+        }
         if to_confirm {
             self.ask(at, place);
             return Ok(());
@@ -174,7 +185,7 @@ impl World {
         let until_ms = now + job.task.duration_ms();
         job.stage = Stage::Running { since_ms: now, until_ms, announced: false };
         if job.task.runs_once() {
-            let name = job.task.name();
+            let name = job.task.of_all_attempts();
             ensure!(self.started_once.insert(name.clone()), "r25_what_is_tried_once_never_starts_twice", "{name}");
         }
         Ok(())
@@ -194,6 +205,9 @@ impl World {
                 Some(Answer::TaskConfirmed(confirmed)) => {
                     self.progress += 1;
                     let run = confirmed.verdict == TaskVerdict::Run;
+                    if run && self.hands_back(at, place) {
+                        return Ok(());
+                    }
                     if run {
                         return self.start(at, place);
                     }
@@ -219,6 +233,21 @@ impl World {
             Stage::Told => {}
         }
         Ok(())
+    }
+
+    /// Perhaps it has no room for the task, and hands it back before it begins.
+    fn hands_back(&mut self, at: usize, place: usize) -> bool {
+        let job = &self.workers[at].jobs[place];
+        if matches!(job.task, Task::Workflow(_)) || !self.goes_wrong(self.plan.faults.return_task) {
+            return false;
+        }
+        let worker = self.workers[at].identity.clone();
+        let job = &mut self.workers[at].jobs[place];
+        job.stage = Stage::Told;
+        let (id, workflow_id) = (job.id, job.task.workflow_id().clone());
+        let back = ReturnTask { token: job.task.token().to_owned(), worker };
+        self.report(at, id, Report::Outcome, &workflow_id, &back.into());
+        true
     }
 
     fn end_job(&mut self, at: usize, place: usize) {

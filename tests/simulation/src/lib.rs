@@ -9,6 +9,7 @@
 //! [`run_seed`] is the whole interface.
 
 mod accept;
+mod beacons;
 mod client;
 mod dice;
 mod disk;

@@ -17,11 +17,12 @@ pub(crate) enum Place {
     Replies(u32),
     DeadLetters,
     Control(String),
+    Workers,
 }
 
 impl Place {
     /// How many kinds of partitions may stall, each by itself.
-    pub(crate) const KINDS: u8 = 6;
+    pub(crate) const KINDS: u8 = 7;
 
     /// Which kind of partition it is.
     pub(crate) fn kind(&self) -> u8 {
@@ -32,6 +33,7 @@ impl Place {
             Self::Tasks(..) => 3,
             Self::Commands(_) => 4,
             Self::Control(_) => 5,
+            Self::Workers => 6,
             Self::History(_) => Self::KINDS,
         }
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use tidewright_core::Rows as _;
 
+use crate::beacons::Watch;
 use crate::dice::Dice;
 use crate::disk::Disk;
 use crate::log::{Parcel, Place};
@@ -20,10 +21,12 @@ pub(crate) struct Node {
     pub(crate) tenures: BTreeMap<u32, Box<Tenure>>,
     /// Partitions that it believes to be its own, with the time before which it does not begin with them.
     pub(crate) believes: BTreeMap<u32, u64>,
+    pub(crate) beacon_due_ms: u64,
+    pub(crate) watch: Watch,
 }
 
 impl Node {
-    pub(crate) fn new(dice: &mut Dice) -> Self {
+    pub(crate) fn new(dice: &mut Dice, silence_ms: u64) -> Self {
         Self {
             up: true,
             paused_until_ms: 0,
@@ -31,6 +34,8 @@ impl Node {
             stores: BTreeMap::new(),
             tenures: BTreeMap::new(),
             believes: BTreeMap::new(),
+            beacon_due_ms: 0,
+            watch: Watch::new(silence_ms),
         }
     }
 }
@@ -51,6 +56,7 @@ impl World {
         if !self.is_running(node) {
             return Ok(());
         }
+        self.node_speaks(node);
         let partitions: Vec<_> = self.nodes[node].believes.keys().copied().collect();
         let Some(partition) = self.dice.pick(&partitions).copied() else { return Ok(()) };
         if self.nodes[node].tenures.contains_key(&partition) {
@@ -120,7 +126,9 @@ impl World {
             self.check_store(partition, &disk)?;
             self.nodes[node].stores.insert(partition, disk);
         }
+        let watch = Watch::new(self.plan.silence_ms);
         let state = &mut self.nodes[node];
+        state.watch = watch;
         state.up = false;
         state.believes.clear();
         Ok(())

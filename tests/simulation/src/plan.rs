@@ -25,6 +25,7 @@ pub(crate) struct Faults {
     pub(crate) rebalance: u64,
     pub(crate) crash_worker: u64,
     pub(crate) pause_worker: u64,
+    pub(crate) return_task: u64,
     pub(crate) lose_offset: u64,
     pub(crate) lose_backlog: u64,
     pub(crate) forget_run: u64,
@@ -53,6 +54,8 @@ pub(crate) struct Plan {
     pub(crate) tells_topic_id: bool,
     /// Whether something acknowledged is lost at the end: then the partition must stop (R15).
     pub(crate) plants_loss: bool,
+    /// After how long a silent worker is lost.
+    pub(crate) silence_ms: u64,
 }
 
 impl Plan {
@@ -73,6 +76,7 @@ impl Plan {
             has_api: dice.chance(700),
             tells_topic_id: dice.chance(500),
             plants_loss: dice.chance(200),
+            silence_ms: dice.within(1_000, 2_500),
         }
     }
 }
@@ -113,6 +117,7 @@ impl Faults {
             rebalance: some(600, 500),
             crash_worker: some(400, 400),
             pause_worker: some(400, 400),
+            return_task: some(400, 400),
             lose_offset: some(300, 300),
             lose_backlog: some(250, 100),
             forget_run: some(400, 400),

@@ -135,7 +135,8 @@ impl Activity {
             activity_type: "Simulated".to_owned(),
             task_queue: Some(queue.to_owned()),
             input: Payload::new(self).ok(),
-            start_to_close_timeout_ms: Some(2_500),
+            // With the long one only its worker's silence tells in time that an attempt is gone.
+            start_to_close_timeout_ms: Some(if self.value.is_multiple_of(3) { 120_000 } else { 2_500 }),
             schedule_to_start_timeout_ms: (self.kind == Kind::Unheard).then_some(800),
             heartbeat_timeout_ms: None,
             schedule_to_close_timeout_ms: (self.kind == Kind::Overdue).then_some(1_500),

@@ -107,6 +107,7 @@ impl World {
                 continue;
             }
             quiet += 1;
+            self.check_dead_have_nothing()?;
             if quiet >= 4 && self.is_done()? {
                 return Ok(());
             }

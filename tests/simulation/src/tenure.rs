@@ -254,6 +254,7 @@ impl World {
                 self.delete_commands(partition, tenure)?;
                 Ok(None)
             }
+            Choice::Tick if self.dice.chance(200) => Ok(Some(self.gone_workers(node))),
             Choice::Tick => Ok(Some(Input::Tick {
                 now_ms: self.broker_ms() - self.broker_shift_ms + self.nodes[node].clock_ahead_ms,
                 mono_ms: self.mono_ms - tenure.began_ms,
@@ -301,6 +302,7 @@ impl World {
     }
 
     fn send(&mut self, tenure: &mut Tenure, id: EffectId, outbound: Outbound) -> Checked {
+        self.check_worker_lost(&outbound)?;
         let Outbound { to, key, value, headers } = outbound;
         let to = match to {
             Destination::Tasks(queue) => self.task_place(&queue, key.as_deref()),

@@ -41,6 +41,8 @@ pub(crate) struct Taken {
 pub(crate) struct Worker {
     pub(crate) down: bool,
     pub(crate) paused_until_ms: u64,
+    pub(crate) beacon_due_ms: u64,
+    pub(crate) has_spoken: bool,
     pub(crate) identity: WorkerIdentity,
     pub(crate) assigned: BTreeMap<Place, Assigned>,
     pub(crate) jobs: Vec<Job>,
@@ -76,6 +78,11 @@ impl World {
         if self.workers[at].paused_until_ms > self.mono_ms {
             return Ok(());
         }
+        self.worker_speaks(at);
+        // Who was never heard is never missed, so it takes nothing before.
+        if !self.workers[at].has_spoken {
+            return Ok(());
+        }
         match self.dice.below(5) {
             0 => self.poll(at),
             1 => self.land_report(at),
@@ -100,6 +107,7 @@ impl World {
             return;
         }
         self.stats.kills += 1;
+        self.worker_died(at);
         self.note(|_| format!("worker {at} CRASHES"));
         let outbox = std::mem::take(&mut self.workers[at].outbox);
         self.haunt(outbox.into_iter().map(|(_, _, parcel)| parcel).collect());

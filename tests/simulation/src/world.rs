@@ -7,6 +7,7 @@ use tidewright_owner::trust::{Authority, Secret};
 use tidewright_schemas::topics::partition_of;
 use tidewright_schemas::{Command, TaskKind};
 
+use crate::beacons::Beacons;
 use crate::client::Client;
 use crate::dice::Dice;
 use crate::ledger::{Ledger, key_of};
@@ -100,6 +101,7 @@ pub(crate) struct World {
     pub(crate) workers: Vec<Worker>,
     pub(crate) client: Client,
     pub(crate) authority: Authority,
+    pub(crate) beacons: Beacons,
     /// Attempts that were started and must not be again.
     pub(crate) started_once: BTreeSet<String>,
     /// Kinds of partitions that nobody can write to for now, and until when.
@@ -122,7 +124,7 @@ impl World {
         let secret = Secret::new(vec![7; 32]);
         #[expect(clippy::expect_used, reason = "32 bytes are enough, so this cannot fail")]
         let authority = Authority::new(secret.expect("32 bytes are enough"), "cluster", "incarnation");
-        let nodes = (0..plan.nodes).map(|_| Node::new(&mut dice)).collect();
+        let nodes = (0..plan.nodes).map(|_| Node::new(&mut dice, plan.silence_ms)).collect();
         let assigned = (0..plan.partitions).map(|_| dice.below(plan.nodes)).collect();
         let workers = (0..plan.workers).map(|_| Worker::default()).collect();
         let client = Client::new(&mut dice, &plan);
@@ -141,6 +143,7 @@ impl World {
             workers,
             client,
             authority,
+            beacons: Beacons::default(),
             started_once: BTreeSet::new(),
             stalled: BTreeMap::new(),
             healthy: false,
@@ -220,6 +223,8 @@ impl World {
             Place::Replies(_) => self.ledger.reply(&parcel, &self.truth)?,
             Place::DeadLetters => self.ledger.dead_letter(&parcel),
             Place::Control(task_queue) => self.ledger.tell(task_queue, &parcel),
+            // Beacons land by a way of their own.
+            Place::Workers => {}
             Place::Tasks(ref key, _) => {
                 let kind = key.kind;
                 self.ledger.task(kind, place, offset, self.step, &parcel);
@@ -319,6 +324,7 @@ pub(crate) fn describe(parcel: &Parcel) -> String {
         Place::Replies(_) => "reply",
         Place::DeadLetters => "dead letter",
         Place::Control(_) => "control message",
+        Place::Workers => "beacon",
         Place::History(_) => "history",
         Place::Commands(_) => "garbage",
     };

@@ -11,7 +11,12 @@ pub(super) fn seen() -> Vec<WorkerSeen> {
     let worker = |name: &str, queue: &str, started_at_ms, state, life| {
         let worker = WorkerIdentity { identity: name.to_owned(), incarnation: format!("{name}-1") };
         let activities = Some(Slots { total: 3, used: 1 });
-        let queue = WorkerQueue { task_queue: queue.to_owned(), workflow_tasks: None, activities };
+        let queue = WorkerQueue {
+            task_queue: queue.to_owned(),
+            workflow_tasks: None,
+            activities,
+            activity_partitions: Vec::new(),
+        };
         let beacon = WorkerBeacon { worker, state, started_at_ms, sdk: None, build_id: None, task_queues: vec![queue] };
         WorkerSeen { beacon, life, last_seen_ms: 90 }
     };

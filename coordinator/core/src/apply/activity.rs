@@ -2,7 +2,7 @@
 
 use tidewright_schemas::limits::ACTIVITY_QUEUES_TOLD_MAX;
 use tidewright_schemas::{
-    ActivityDispatched, ActivityHeartbeatRecorded, ActivityRetryScheduled, ActivityStarted,
+    ActivityDelivered, ActivityDispatched, ActivityHeartbeatRecorded, ActivityRetryScheduled, ActivityStarted,
     ActivityTaskCancelRequested, ActivityTaskScheduled, EventId, HistoryEvent, Payload,
 };
 
@@ -35,6 +35,10 @@ pub(super) fn scheduled<R: Rows>(
         last_heartbeat_ms: None,
         heartbeat_details: None,
         cancel_requested_event_id: None,
+        unstarted: 0,
+        lost_workers: 0,
+        deliveries: 1,
+        anywhere: false,
         superseded: None,
         superseded_heartbeat: None,
     };
@@ -97,6 +101,20 @@ pub(super) fn cancel_requested<R: Rows>(
     Ok(())
 }
 
+pub(super) fn delivered<R: Rows>(
+    applying: &mut Applying<'_, R>,
+    delivered: &ActivityDelivered,
+) -> Result<(), ApplyError> {
+    let Some(row) = find(applying, delivered.scheduled_event_id)? else { return Ok(()) };
+    if row.attempt != delivered.attempt {
+        // A superseded record between is gone: it spoke of an older attempt.
+        return Ok(());
+    }
+    let after = ActivityRow { deliveries: delivered.deliveries, ..row.clone() };
+    applying.writer.activity(delivered.scheduled_event_id, Some(&row), Some(&after))?;
+    Ok(())
+}
+
 pub(super) fn retry_scheduled<R: Rows>(
     applying: &mut Applying<'_, R>,
     retry: &ActivityRetryScheduled,
@@ -108,6 +126,8 @@ pub(super) fn retry_scheduled<R: Rows>(
     after.last_failure = Some(retry.failure.clone());
     after.last_worker = Some(retry.worker.clone());
     after.dispatched_time_ms = retry.due_ms;
+    (after.unstarted, after.lost_workers) = (retry.unstarted, retry.lost_workers);
+    (after.deliveries, after.anywhere) = (1, false);
     next_attempt(applying, &row, &mut after, retry.heartbeat_details.as_ref());
     applying.writer.activity(retry.scheduled_event_id, Some(&row), Some(&after))?;
     Ok(())
@@ -119,8 +139,10 @@ pub(super) fn dispatched<R: Rows>(applying: &mut Applying<'_, R>, task: &Activit
     after.attempt = task.attempt;
     after.state = ActivityState::Dispatched;
     after.dispatched_time_ms = task.time_ms;
-    after.last_failure = Some(task.last_failure.clone());
+    after.last_failure.clone_from(&task.last_failure);
     after.last_worker = Some(task.last_worker.clone());
+    (after.unstarted, after.lost_workers) = (task.unstarted, task.lost_workers);
+    (after.deliveries, after.anywhere) = (1, task.anywhere);
     next_attempt(applying, &row, &mut after, task.heartbeat_details.as_ref());
     applying.writer.activity(task.scheduled_event_id, Some(&row), Some(&after))?;
     Ok(())

@@ -27,6 +27,11 @@ pub(super) fn apply<R: Rows>(applying: &mut Applying<'_, R>, fact: &RowFact) -> 
             workflow_task::retry_scheduled(applying, retry);
             Ok(())
         }
+        RowFact::WorkflowTaskDelivered(delivered) => {
+            workflow_task::delivered(applying, delivered);
+            Ok(())
+        }
+        RowFact::ActivityDelivered(delivered) => activity::delivered(applying, delivered),
         RowFact::ActivityStarted(started) => activity::started(applying, started),
         RowFact::ActivityHeartbeatRecorded(heartbeat) => activity::heartbeat(applying, heartbeat),
         RowFact::ActivityRetryScheduled(retry) => activity::retry_scheduled(applying, retry),

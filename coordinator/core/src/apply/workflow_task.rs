@@ -1,14 +1,23 @@
 //! Workflow tasks in state.
 
-use tidewright_schemas::{EventId, WorkflowTaskCompleted, WorkflowTaskDispatched, WorkflowTaskRetryScheduled};
+use tidewright_schemas::{
+    EventId, WorkflowTaskCompleted, WorkflowTaskDelivered, WorkflowTaskDispatched, WorkflowTaskRetryScheduled,
+};
 
 use super::Applying;
 use crate::rows::Rows;
 use crate::state::WorkflowTaskState;
 
 pub(super) fn started<R: Rows>(applying: &mut Applying<'_, R>, scheduled_event_id: EventId, time_ms: u64) {
-    applying.run.workflow_task =
-        WorkflowTaskState::Out { attempt: 1, scheduled_event_id, time_ms, retried: false, last_failure: None };
+    applying.run.workflow_task = WorkflowTaskState::Out {
+        attempt: 1,
+        scheduled_event_id,
+        time_ms,
+        retried: false,
+        last_failure: None,
+        deliveries: 1,
+        asked_by: String::new(),
+    };
 }
 
 pub(super) fn completed<R: Rows>(applying: &mut Applying<'_, R>, completed: &WorkflowTaskCompleted) {
@@ -27,7 +36,19 @@ pub(super) fn dispatched<R: Rows>(applying: &mut Applying<'_, R>, task: &Workflo
         time_ms: task.time_ms,
         retried: true,
         last_failure: Some(task.last_failure.clone()),
+        deliveries: 1,
+        asked_by: String::new(),
     };
+}
+
+pub(super) fn delivered<R: Rows>(applying: &mut Applying<'_, R>, delivered: &WorkflowTaskDelivered) {
+    if let WorkflowTaskState::Out { attempt, scheduled_event_id, deliveries, asked_by, .. } =
+        &mut applying.run.workflow_task
+        && (*attempt, *scheduled_event_id) == (delivered.attempt, delivered.scheduled_event_id)
+    {
+        *deliveries = delivered.deliveries;
+        asked_by.clone_from(&delivered.worker.incarnation);
+    }
 }
 
 pub(super) fn retry_scheduled<R: Rows>(applying: &mut Applying<'_, R>, retry: &WorkflowTaskRetryScheduled) {

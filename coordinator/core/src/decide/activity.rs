@@ -68,7 +68,7 @@ impl OpenActivity {
     fn started_event(&self, attempt: u32, worker: &WorkerIdentity) -> EventAttributes {
         ActivityTaskStarted {
             scheduled_event_id: self.scheduled_event_id,
-            attempt,
+            attempt: self.row.tries(attempt),
             worker: worker.clone(),
             last_failure: self.row.last_failure.clone(),
         }

@@ -9,9 +9,11 @@ mod decisions;
 mod draft;
 mod fit;
 mod heartbeat;
+mod return_task;
 mod start;
 mod task_trouble;
 mod timer;
+mod worker_lost;
 mod workflow_task;
 
 use tidewright_schemas::{Answer, Answered, Command, DeadLettered, OriginSeen, Rejected, RowFact, WorkflowId};
@@ -89,9 +91,11 @@ fn dispatch<R: Rows>(state: &State<'_, R>, request: &Request, context: &Context)
         (Command::FailActivity(c), Some(token)) => activity::fail(state, token, c, context),
         (Command::CancelActivity(c), Some(token)) => activity_cancel::canceled(state, token, c, context),
         (Command::ConfirmTask(c), Some(token)) => confirm::confirm(state, token, c, context),
+        (Command::ReturnTask(c), Some(token)) => return_task::return_task(state, token, c, context),
         (Command::FireTimer(c), _) => timer::fire(state, &request.workflow_id, c, context),
         (Command::EffectFailed(c), _) => task_trouble::undeliverable(state, &request.workflow_id, c, context),
         (Command::TaskLost(c), _) => task_trouble::lost(state, &request.workflow_id, c, context),
+        (Command::WorkerLost(c), _) => worker_lost::lost(state, &request.workflow_id, c, context),
         (command, None) => {
             let message = format!("a {} without the token of its task; repeat the task's token", command.type_name());
             Err(Rejection::new("TW0107", message).into())

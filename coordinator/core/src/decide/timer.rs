@@ -102,19 +102,20 @@ fn fire_for_activity<R: Rows>(
 
 /// The backoff is over.
 fn dispatch_again(activity: &OpenActivity, context: &Context) -> Decided {
-    let (ActivityState::BackingOff { .. }, Some(last_failure)) =
-        (&activity.row.state, activity.row.last_failure.clone())
-    else {
+    if !matches!(activity.row.state, ActivityState::BackingOff { .. }) {
         return Decided::Nothing;
-    };
+    }
     let mut draft = activity.draft(context);
     draft.row(ActivityDispatched {
         scheduled_event_id: activity.scheduled_event_id,
         attempt: activity.row.attempt,
         time_ms: draft.now_ms,
-        last_failure,
+        last_failure: activity.row.last_failure.clone(),
         last_worker: activity.row.last_worker.clone().unwrap_or_default(),
         heartbeat_details: activity.row.heartbeat_details.clone(),
+        unstarted: activity.row.unstarted,
+        lost_workers: activity.row.lost_workers,
+        anywhere: false,
     });
     draft.finish().into()
 }

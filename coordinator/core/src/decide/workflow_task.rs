@@ -31,6 +31,8 @@ pub(super) struct OutTask {
     /// When it was sent: the workflow's time while it was advanced.
     time_ms: u64,
     retried: bool,
+    pub(super) deliveries: u32,
+    pub(super) asked_by: String,
 }
 
 impl OutTask {
@@ -43,17 +45,23 @@ impl OutTask {
         attempt: u32,
     ) -> Result<Option<Self>, RowsError> {
         let Some(run) = state.run(workflow_id, run_id)?.filter(RunRow::is_open) else { return Ok(None) };
-        match run.workflow_task {
-            WorkflowTaskState::Out { attempt: current, scheduled_event_id, time_ms, retried, .. }
-                if current == attempt && scheduled_event_id == scheduled =>
-            {
-                Ok(Some(Self { run, attempt, scheduled_event_id, time_ms, retried }))
+        match run.workflow_task.clone() {
+            WorkflowTaskState::Out {
+                attempt: current,
+                scheduled_event_id,
+                time_ms,
+                retried,
+                deliveries,
+                asked_by,
+                ..
+            } if current == attempt && scheduled_event_id == scheduled => {
+                Ok(Some(Self { run, attempt, scheduled_event_id, time_ms, retried, deliveries, asked_by }))
             }
             _ => Ok(None),
         }
     }
 
-    fn of_token<R: Rows>(state: &State<'_, R>, token: &TaskToken) -> Result<Option<Self>, RowsError> {
+    pub(super) fn of_token<R: Rows>(state: &State<'_, R>, token: &TaskToken) -> Result<Option<Self>, RowsError> {
         if token.task.kind != TaskKind::Workflow {
             return Ok(None);
         }

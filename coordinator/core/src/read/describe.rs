@@ -170,6 +170,7 @@ fn pending_activity(scheduled_event_id: EventId, row: ActivityRow) -> PendingAct
         ActivityState::Started { time_ms, .. } => (PendingActivityState::Started, Some(*time_ms), None),
         ActivityState::BackingOff { due_ms } => (PendingActivityState::BackingOff, None, Some(*due_ms)),
     };
+    let attempt = row.tries(row.attempt);
     PendingActivity {
         scheduled_event_id,
         activity_id: row.activity_id,
@@ -177,7 +178,7 @@ fn pending_activity(scheduled_event_id: EventId, row: ActivityRow) -> PendingAct
         task_queue: row.task_queue,
         detached: row.detached,
         state,
-        attempt: row.attempt,
+        attempt,
         maximum_attempts: row.retry_policy.maximum_attempts,
         scheduled_time_ms: row.scheduled_time_ms,
         attempt_scheduled_time_ms: next_attempt_ms.is_none().then_some(row.dispatched_time_ms),

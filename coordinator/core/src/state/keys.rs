@@ -13,6 +13,7 @@ pub(crate) const ACCEPTED_REQUEST: u8 = b'g';
 pub(crate) const ORIGIN: u8 = b'o';
 pub(crate) const DUE: u8 = b'd';
 pub(crate) const BY_START: u8 = b's';
+pub(crate) const STARTED_BY: u8 = b'i';
 
 fn of_workflow(kind: u8, workflow_id: &WorkflowId) -> Vec<u8> {
     let mut key = Vec::with_capacity(workflow_id.as_str().len() + 64);
@@ -91,6 +92,30 @@ pub(crate) fn by_start(start_time_ms: u64, workflow_id: &WorkflowId, run_id: &Ru
     key.extend_from_slice(workflow_id.as_str().as_bytes());
     key.push(0);
     key.extend_from_slice(run_id.as_str().as_bytes());
+    key
+}
+
+/// What a worker runs. An incarnation holds no zero byte: one that does has no such rows.
+pub(crate) fn started_by(incarnation: &str, workflow_id: &WorkflowId, run_id: &RunId, event_id: EventId) -> Vec<u8> {
+    let mut key = all_started_by_in(incarnation, workflow_id);
+    key.extend_from_slice(run_id.as_str().as_bytes());
+    key.push(0);
+    numbered(key, event_id)
+}
+
+/// What a worker runs, whatever it is for.
+pub(crate) fn all_started_by(incarnation: &str) -> Vec<u8> {
+    let mut key = vec![STARTED_BY];
+    key.extend_from_slice(incarnation.as_bytes());
+    key.push(0);
+    key
+}
+
+/// What a worker runs for one workflow.
+pub(crate) fn all_started_by_in(incarnation: &str, workflow_id: &WorkflowId) -> Vec<u8> {
+    let mut key = all_started_by(incarnation);
+    key.extend_from_slice(workflow_id.as_str().as_bytes());
+    key.push(0);
     key
 }
 

@@ -9,8 +9,8 @@ pub(crate) mod write;
 
 pub(crate) use rows::{
     ActivityRow, ActivityState, BufferedRow, RequestRow, RunRow, TimerRow, WorkflowTaskState, activity_timers,
-    run_timers, timer_of,
+    run_timers, started_by, timer_of,
 };
 pub use rows::{DueTimer, SupersededRecord};
+pub use scan::{StartedIn, due_timers, pending_tasks, workflow_of_worker};
 pub(crate) use scan::{State, decode};
-pub use scan::{due_timers, pending_tasks};

@@ -84,6 +84,10 @@ pub(crate) enum WorkflowTaskState {
         retried: bool,
         #[serde(with = "json_text")]
         last_failure: Option<Failure>,
+        /// How often it was delivered, as far as it is known (R26).
+        deliveries: u32,
+        /// The worker that asked for it last.
+        asked_by: String,
     },
     /// The last attempt failed; waits for the next.
     BackingOff {
@@ -124,6 +128,14 @@ pub(crate) struct ActivityRow {
     pub(crate) heartbeat_details: Option<Payload>,
     /// Its `ActivityTaskCancelRequested`, if its workflow has asked it to end.
     pub(crate) cancel_requested_event_id: Option<EventId>,
+    /// How many attempts nobody has begun: they do not count.
+    pub(crate) unstarted: u32,
+    /// How many workers in a row were lost with it.
+    pub(crate) lost_workers: u32,
+    /// How often the current attempt was delivered, as far as it is known; it is while nobody has begun it (R26).
+    pub(crate) deliveries: u32,
+    /// Whether the attempt's task may be in any partition of its topic.
+    pub(crate) anywhere: bool,
     /// The record that the next attempt supersedes.
     pub(crate) superseded: Option<SupersededRecord>,
     /// The record that the next heartbeat, or the next attempt, supersedes.
@@ -134,6 +146,12 @@ impl ActivityRow {
     /// Whether an attempt runs only when it was granted (R25).
     pub(crate) fn is_at_most_once(&self) -> bool {
         self.retry_policy.maximum_attempts == 1
+    }
+
+    /// The number that an attempt has for people and the policy: those that nobody had begun are left out. Of an older
+    /// attempt it is known only about.
+    pub(crate) fn tries(&self, attempt: u32) -> u32 {
+        attempt.saturating_sub(self.unstarted).max(1)
     }
 }
 
@@ -199,6 +217,15 @@ impl DueTimer {
             attempt: self.attempt,
             due_ms: self.due_ms,
         }
+    }
+}
+
+/// The worker that runs an activity, if it says which one it is: the index rows follow from it.
+pub(crate) fn started_by(row: &ActivityRow) -> Option<&str> {
+    match &row.state {
+        ActivityState::Started { worker, .. } => Some(worker.incarnation.as_str())
+            .filter(|incarnation| !incarnation.is_empty() && !incarnation.contains('\0')),
+        ActivityState::Dispatched | ActivityState::BackingOff { .. } => None,
     }
 }
 

@@ -91,6 +91,22 @@ impl<R: Rows> State<'_, R> {
         self.scan(&keys::all_of_run(ACTIVITY, id, run), &from, limit)
     }
 
+    /// What a worker runs for a workflow id, at most so many, by run and event.
+    pub(crate) fn started_by(
+        &self,
+        incarnation: &str,
+        id: &WorkflowId,
+        limit: usize,
+    ) -> Result<Vec<(RunId, EventId)>, RowsError> {
+        let prefix = keys::all_started_by_in(incarnation, id);
+        let found = self.0.scan(&prefix, &[], limit)?;
+        let run_and_event = |key: &[u8]| {
+            let run = key.get(prefix.len()..key.len().checked_sub(9)?)?;
+            Some((RunId::from_text(std::str::from_utf8(run).ok()?), keys::number_of(key)?))
+        };
+        Ok(found.iter().filter_map(|(key, _)| run_and_event(key)).collect())
+    }
+
     pub(crate) fn timer(&self, id: &WorkflowId, run: &RunId, event: EventId) -> Result<Option<TimerRow>, RowsError> {
         self.get(&keys::numbered_of_run(TIMER, id, run, event))
     }
@@ -197,6 +213,33 @@ pub fn due_timers<R: Rows>(rows: &R, now_ms: u64, limit: usize) -> Result<(Vec<D
         due.push(timer);
     }
     Ok((due, None))
+}
+
+/// A workflow for which a worker runs something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartedIn {
+    /// The workflow.
+    pub workflow_id: WorkflowId,
+    /// Names the first thing that it runs there: another one once that has ended.
+    pub first: Vec<u8>,
+    /// From where to look for the next workflow.
+    pub next: Vec<u8>,
+}
+
+/// The first workflow from `from` on for which a worker runs something; from the beginning if `from` is empty.
+pub fn workflow_of_worker<R: Rows>(rows: &R, incarnation: &str, from: &[u8]) -> Result<Option<StartedIn>, RowsError> {
+    let prefix = keys::all_started_by(incarnation);
+    let Some((first, _)) = rows.scan(&prefix, from, 1)?.pop() else { return Ok(None) };
+    let rest = first.get(prefix.len()..).unwrap_or_default();
+    let id = rest.split(|byte| *byte == 0).next().and_then(|id| std::str::from_utf8(id).ok());
+    let corrupt = || RowsError::Corrupt {
+        key: String::from_utf8_lossy(&first).into_owned(),
+        problem: "it names no workflow".to_owned(),
+    };
+    let workflow_id = id.and_then(|id| WorkflowId::new(id).ok()).ok_or_else(corrupt)?;
+    // Ids hold no control character, so this is behind all rows of the workflow and before those of any other.
+    let next = [prefix.as_slice(), workflow_id.as_str().as_bytes(), &[1]].concat();
+    Ok(Some(StartedIn { workflow_id, first, next }))
 }
 
 /// Tasks that history waits for and that nobody has started, by the task queue that they are in: what a backlog must

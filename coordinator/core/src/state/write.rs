@@ -7,7 +7,7 @@ use tidewright_schemas::{EventId, HistoryEvent, RunId, TimerTarget, WorkflowId};
 use super::keys::{self, ACTIVITY, BUFFERED, EVENT, TIMER};
 use super::rows::{
     ActivityRow, BufferedRow, DueTimer, RequestRow, RunRow, TimerRow, WorkflowRow, activity_timers, run_timers,
-    timer_of,
+    started_by, timer_of,
 };
 use super::scan::State;
 use crate::{Overlay, Rows, RowsError};
@@ -81,6 +81,7 @@ impl<R: Rows> RunWriter<'_, R> {
         let old = before.map(activity_timers).unwrap_or_default();
         let new = after.map(activity_timers).unwrap_or_default();
         self.timers_of(event_id, &old, &new)?;
+        self.started(event_id, before.and_then(started_by), after.and_then(started_by));
         let key = self.numbered(ACTIVITY, event_id);
         match after {
             Some(row) => self.put(key, row),
@@ -89,6 +90,16 @@ impl<R: Rows> RunWriter<'_, R> {
                 Ok(())
             }
         }
+    }
+
+    fn started(&mut self, event_id: EventId, before: Option<&str>, after: Option<&str>) {
+        if before == after {
+            return;
+        }
+        let key = |incarnation| keys::started_by(incarnation, &self.workflow_id, &self.run_id, event_id);
+        let (before, after) = (before.map(key), after.map(key));
+        before.into_iter().for_each(|key| self.overlay.set(key, None));
+        after.into_iter().for_each(|key| self.overlay.set(key, Some(vec![FORMAT])));
     }
 
     pub(crate) fn timer(

@@ -85,6 +85,9 @@ async fn drive_until_stopped(
     let started = Instant::now();
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut gone = node.presence.gone();
+    // What is known already is told with the first tick.
+    gone.mark_changed();
     let mut draining: Option<Instant> = None;
     loop {
         if draining.is_some_and(|since| owner.is_idle() || since.elapsed() > DRAIN) {
@@ -99,7 +102,10 @@ async fn drive_until_stopped(
             }
             error = producer.failed() => return Err(End::Trouble(format!("history cannot be appended: {error}"))),
             input = next_input(&mut under_way, wants_commands) => input?,
-            _ = ticks.tick() => tick(started),
+            _ = ticks.tick() => match gone.has_changed() {
+                Ok(true) => Input::GoneWorkers((**gone.borrow_and_update()).clone()),
+                _ => tick(started),
+            },
         };
         carrier.handling();
         let actions = owner.handle(input)?;

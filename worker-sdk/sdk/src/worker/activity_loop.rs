@@ -85,9 +85,11 @@ impl ActivityLoop {
                 for assigned in partitions {
                     self.offsets.assigned(assigned.partition, assigned.end_offset);
                 }
+                self.occupancy.takes_from(self.offsets.partitions());
             }
             GroupEvent::Revoked(partitions) | GroupEvent::Lost(partitions) => {
                 partitions.iter().for_each(|partition| self.offsets.gone(partition));
+                self.occupancy.takes_from(self.offsets.partitions());
             }
             GroupEvent::Records(records) => records.into_iter().for_each(|record| self.start(&record)),
         }

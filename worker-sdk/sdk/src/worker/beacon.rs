@@ -136,6 +136,7 @@ impl Portrait {
             task_queue: self.task_queue.clone(),
             workflow_tasks: self.workflow_tasks.as_deref().map(slots),
             activities: self.activities.as_deref().map(slots),
+            activity_partitions: self.activities.as_deref().map(Occupancy::partitions).unwrap_or_default(),
         };
         WorkerBeacon {
             worker: self.worker.clone(),

@@ -2,6 +2,7 @@
 //! lists them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
@@ -36,6 +37,7 @@ struct WorkflowTaskMeters {
 pub(crate) struct Occupancy {
     pub(crate) slots: usize,
     used: AtomicUsize,
+    partitions: Mutex<Vec<u32>>,
     used_gauge: Gauge,
     available_gauge: Gauge,
 }
@@ -155,6 +157,7 @@ impl Occupancy {
         Self {
             slots,
             used: AtomicUsize::new(0),
+            partitions: Mutex::default(),
             used_gauge: gauge!("tidewright_worker_task_slots_used", &labels),
             available_gauge: gauge!("tidewright_worker_task_slots_available", &labels),
         }
@@ -165,6 +168,15 @@ impl Occupancy {
         self.used.store(used, Ordering::Relaxed);
         self.used_gauge.set(used as f64);
         self.available_gauge.set(self.slots.saturating_sub(used) as f64);
+    }
+
+    /// Tasks are taken from these partitions.
+    pub(crate) fn takes_from(&self, partitions: Vec<u32>) {
+        *self.partitions.lock().unwrap_or_else(PoisonError::into_inner) = partitions;
+    }
+
+    pub(crate) fn partitions(&self) -> Vec<u32> {
+        self.partitions.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn used(&self) -> usize {

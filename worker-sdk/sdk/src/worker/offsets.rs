@@ -49,6 +49,11 @@ impl Offsets {
         self.partitions.remove(partition);
     }
 
+    /// The partitions that are this worker's.
+    pub(crate) fn partitions(&self) -> Vec<u32> {
+        self.partitions.keys().map(|partition| partition.partition).collect()
+    }
+
     /// Takes a record. None if its partition is not assigned.
     pub(crate) fn take(&mut self, record: &Received) -> Option<Taken> {
         let partition = TopicPartition { topic: record.topic.clone(), partition: record.partition };

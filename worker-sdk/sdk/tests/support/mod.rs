@@ -163,6 +163,7 @@ impl Engine {
             detached: false,
             last_failure: None,
             possible_repeat: false,
+            unstarted: 0,
         }
     }
 

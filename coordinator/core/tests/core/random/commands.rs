@@ -16,7 +16,8 @@ const WORKERS: [&str; 3] = ["a", "b", "c"];
 
 impl Life {
     pub(super) fn any_command(&mut self) -> Request {
-        let found = match self.chance.below(27) {
+        let found = match self.chance.below(28) {
+            27 => Some(self.any_loss()),
             24..27 => Some(self.any_control()),
             0 => None,
             1..8 => self.any_workflow_task_outcome(),
@@ -197,7 +198,8 @@ impl Life {
     fn any_activity_outcome(&mut self) -> Option<Request> {
         let token = self.chance.recent(&self.world.activity_tasks)?.0.clone();
         let by = worker(WORKERS[self.chance.index(3)]);
-        Some(match self.chance.below(8) {
+        Some(match self.chance.below(9) {
+            8 => returned_token(token, &by.identity),
             0 | 1 => with_token(token, RecordActivityStarted { token: String::new(), worker: by }),
             2 => may_run_token(token, &by.identity),
             3 | 4 => {
@@ -239,6 +241,13 @@ impl Life {
         let token = self.any_token()?;
         let reason = [EffectFailure::TopicMissing, EffectFailure::TooLarge][self.chance.index(2)];
         Some(if self.chance.one_in(2) { lost(&token) } else { undeliverable(&token, reason) })
+    }
+
+    /// A worker is gone, now or some time ago.
+    fn any_loss(&mut self) -> Request {
+        let id = self.any_workflow_id();
+        let as_of_ms = self.world.now_ms.saturating_sub(self.chance.maybe(|c| c.below(60_000)).unwrap_or(0));
+        worker_lost_of(id.as_str(), WORKERS[self.chance.index(3)], as_of_ms)
     }
 
     fn any_token(&mut self) -> Option<TaskToken> {

@@ -6,8 +6,9 @@ use tidewright_core::{DueTimer, Request, TaskToken};
 use tidewright_schemas::{
     CancelActivity, Command, CompleteActivity, CompleteWorkflowTask, ConfirmTask, Decision, EffectFailed,
     EffectFailure, FailActivity, FailWorkflowTask, Failure, Payload, RecordActivityHeartbeat, RecordActivityStarted,
-    ReplyTo, RequestCancelWorkflow, Signal, SignalWithStartWorkflow, SignalWorkflow, StartWorkflow, TaskLost,
-    TerminateWorkflow, TimerTarget, WorkerIdentity, WorkflowId, WorkflowIdReusePolicy, WorkflowTaskFailedCause,
+    ReplyTo, RequestCancelWorkflow, ReturnTask, Signal, SignalWithStartWorkflow, SignalWorkflow, StartWorkflow,
+    TaskLost, TerminateWorkflow, TimerTarget, WorkerIdentity, WorkerLost, WorkflowId, WorkflowIdReusePolicy,
+    WorkflowTaskFailedCause,
 };
 
 use super::decisions::{boom, json};
@@ -221,6 +222,34 @@ pub fn may_run(name: &str, by: &'static str) -> impl FnOnce(&World) -> Request {
 
 pub fn may_run_token(token: TaskToken, by: &str) -> Request {
     with_token(token, ConfirmTask { token: String::new(), worker: worker(by), reply_to: reply_to() })
+}
+
+/// The same by one that does not say which process it is.
+pub fn may_somebody_run(name: &str) -> impl FnOnce(&World) -> Request {
+    move |world| {
+        let mut request = may_run(name, "")(world);
+        if let Command::ConfirmTask(confirm) = &mut request.command {
+            confirm.worker = WorkerIdentity::default();
+        }
+        request
+    }
+}
+
+pub fn returned(name: &str, by: &'static str) -> impl FnOnce(&World) -> Request {
+    move |world| returned_token(world.activity_task(name).0.clone(), by)
+}
+
+pub fn returned_token(token: TaskToken, by: &str) -> Request {
+    with_token(token, ReturnTask { token: String::new(), worker: worker(by) })
+}
+
+/// A worker is gone right now.
+pub fn worker_lost(name: &'static str) -> impl FnOnce(&World) -> Request {
+    move |world| worker_lost_of(ORDER, name, world.now_ms)
+}
+
+pub fn worker_lost_of(id: &str, name: &str, as_of_ms: u64) -> Request {
+    request(workflow_id(id), WorkerLost { incarnation: worker(name).incarnation, as_of_ms }, None)
 }
 
 /// What is due for this, earliest first.

@@ -197,7 +197,7 @@ impl World {
             None => (name, None),
         };
         let mut sent = self.activity_tasks.iter().rev();
-        sent.find(|(_, task)| task.activity_id == id && attempt.is_none_or(|attempt| attempt == task.attempt))
+        sent.find(|(token, task)| task.activity_id == id && attempt.is_none_or(|attempt| attempt == token.task.attempt))
             .unwrap_or_else(|| panic!("no task was sent for activity {name}"))
     }
 

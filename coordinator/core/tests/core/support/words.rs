@@ -33,6 +33,8 @@ pub fn fact(fact: &RowFact) -> String {
         RowFact::BufferFlushed(f) => format!("{name} {}", f.count),
         RowFact::WorkflowTaskDispatched(f) => format!("{name} #{}", f.attempt),
         RowFact::WorkflowTaskRetryScheduled(f) => format!("{name} #{}", f.attempt),
+        RowFact::WorkflowTaskDelivered(f) => format!("{name} {} times", f.deliveries),
+        RowFact::ActivityDelivered(f) => format!("{name} {} times", f.deliveries),
         RowFact::ActivityStarted(f) => format!("{name} #{} by {}", f.attempt, f.worker.identity),
         RowFact::ActivityRetryScheduled(f) => format!("{name} #{}", f.attempt),
         RowFact::ActivityDispatched(f) => format!("{name} #{}", f.attempt),
