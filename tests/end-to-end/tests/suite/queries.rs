@@ -236,7 +236,12 @@ fn beacon(world: &World) -> JoinSet<()> {
     let (producer, topic) = (world.producer.clone(), world.topics.workers());
     let worker = WorkerIdentity { identity: "by hand".to_owned(), incarnation: "by-hand".to_owned() };
     let slots = Some(Slots { total: 1, used: 0 });
-    let queue = WorkerQueue { task_queue: "q".to_owned(), workflow_tasks: slots, activities: None };
+    let queue = WorkerQueue {
+        task_queue: "q".to_owned(),
+        workflow_tasks: slots,
+        activities: None,
+        activity_partitions: Vec::new(),
+    };
     let beacon = Beacon::from(WorkerBeacon {
         worker,
         build_id: None,
