@@ -362,6 +362,18 @@ pub struct PendingActivity {
     /// How long all attempts may take, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule_to_close_timeout_ms: Option<u64>,
+    /// How long its attempt may be silent, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat_timeout_ms: Option<u64>,
+    /// When this attempt said that it was alive, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_heartbeat_time_ms: Option<u64>,
+    /// What the last heartbeat of any attempt said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat_details: Option<Payload>,
+    /// Whether its workflow has asked it to end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancel_requested: bool,
     /// When its next attempt is due, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt_ms: Option<u64>,

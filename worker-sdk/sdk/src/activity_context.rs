@@ -1,8 +1,16 @@
 //! What an activity knows about the attempt that it is.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tidewright_schemas::{ActivityTask, Failure};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tidewright_schemas::{ActivityTask, Failure, Payload};
+
+use crate::attempt_link::{AttemptLink, CancelReason};
+use crate::convert::to_payload;
+use crate::error::{ActivityError, ActivityResult};
 
 /// One attempt of an activity. [`ActivityInfo::default`] is one for unit tests.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +34,10 @@ pub struct ActivityInfo {
     pub attempt: u32,
     /// Limit for this attempt.
     pub start_to_close: Option<Duration>,
+    /// Limit for the time between two heartbeats.
+    pub heartbeat_timeout: Option<Duration>,
+    /// What the last heartbeat of an earlier attempt said.
+    pub heartbeat_details: Option<Payload>,
     /// Why the attempt before failed.
     pub last_failure: Option<Failure>,
     /// W3C trace context of whoever asks.
@@ -33,22 +45,32 @@ pub struct ActivityInfo {
 }
 
 /// What an activity knows about the attempt that it is.
-#[derive(Debug)]
 pub struct ActivityContext {
     info: ActivityInfo,
     idempotency_key: String,
+    link: Arc<AttemptLink>,
+}
+
+impl fmt::Debug for ActivityContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ActivityContext").field("info", &self.info).finish_non_exhaustive()
+    }
 }
 
 impl ActivityContext {
     /// A context for an attempt; a worker makes it, or a unit test.
     #[must_use]
     pub fn new(info: ActivityInfo) -> Self {
-        let idempotency_key = format!("{}/{}", info.run_id, info.scheduled_event_id);
-        Self { info, idempotency_key }
+        Self::linked(info, Arc::new(AttemptLink::new(Arc::default())))
     }
 
-    pub(crate) fn of_task(task: &ActivityTask, traceparent: Option<String>) -> Self {
-        Self::new(ActivityInfo {
+    fn linked(info: ActivityInfo, link: Arc<AttemptLink>) -> Self {
+        let idempotency_key = format!("{}/{}", info.run_id, info.scheduled_event_id);
+        Self { info, idempotency_key, link }
+    }
+
+    pub(crate) fn of_task(task: &ActivityTask, traceparent: Option<String>, link: Arc<AttemptLink>) -> Self {
+        let info = ActivityInfo {
             namespace: task.namespace.clone(),
             workflow_id: task.workflow_id.as_str().to_owned(),
             run_id: task.run_id.as_str().to_owned(),
@@ -58,9 +80,54 @@ impl ActivityContext {
             scheduled_event_id: task.scheduled_event_id,
             attempt: task.attempt,
             start_to_close: task.start_to_close_timeout_ms.map(Duration::from_millis),
+            heartbeat_timeout: task.heartbeat_timeout_ms.map(Duration::from_millis),
+            heartbeat_details: task.heartbeat_details.clone(),
             last_failure: task.last_failure.clone(),
             traceparent,
-        })
+        };
+        Self::linked(info, link)
+    }
+
+    /// Says that the activity is alive, and how far it has come: the next attempt is given the latest `details`. Call it
+    /// as often as you like: the worker sends the latest once in 80% of the heartbeat timeout (30 s where there is none,
+    /// at most every 60 s), and with a failure. An activity that falls silent for its heartbeat timeout is tried again.
+    ///
+    /// Details that cannot be serialised or take more than 2 MiB are an error that no retry can help.
+    pub fn heartbeat(&self, details: &impl Serialize) -> ActivityResult<()> {
+        let payload = to_payload(details).map_err(|problem| {
+            let message = format!("the heartbeat details cannot be sent: {problem}");
+            ActivityError::non_retryable(problem.error_type("HeartbeatDetails"), message)
+        })?;
+        self.link.heartbeat(payload);
+        Ok(())
+    }
+
+    /// What the last heartbeat of an earlier attempt said; an error if it is no `T`.
+    pub fn heartbeat_details<T: DeserializeOwned>(&self) -> ActivityResult<Option<T>> {
+        Ok(self.info.heartbeat_details.as_ref().map(Payload::read).transpose()?)
+    }
+
+    /// Waits until the activity should end, and says why. Code that waits for something long waits for this, too, cleans
+    /// up, and ends with [`ActivityError::canceled`]. It needs no heartbeats to hear it.
+    pub async fn cancelled(&self) -> CancelReason {
+        self.link.cancelled().await
+    }
+
+    /// Whether the activity should end: for code that computes.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel_reason().is_some()
+    }
+
+    /// Why the activity should end, if it should.
+    #[must_use]
+    pub fn cancel_reason(&self) -> Option<CancelReason> {
+        self.link.cancel_reason()
+    }
+
+    /// Tells the activity to end, as a worker does: for unit tests.
+    pub fn cancel(&self, reason: CancelReason) {
+        self.link.cancel(reason);
     }
 
     /// The same for every attempt of this activity and different for every other: give it to whatever must not do

@@ -85,6 +85,17 @@ impl ActivityError {
     }
 }
 
+impl ActivityError {
+    /// The activity was asked to end, and did: `details` are for the workflow to read. Left out if they cannot be
+    /// serialised or are too large. An activity that nobody has asked fails with it, for good.
+    #[must_use]
+    pub fn canceled(details: &(impl Serialize + ?Sized)) -> Self {
+        let info = FailureInfo::Canceled(CanceledFailure::default());
+        let failure = Failure::of("the activity was cancelled", info);
+        Self { failure: Box::new(Failure { source: SOURCE.to_owned(), ..failure }) }.details(details)
+    }
+}
+
 impl WorkflowError {
     /// A failure of a type, and a message for people.
     #[must_use]
@@ -219,6 +230,16 @@ impl ActivityFailed {
     pub fn details<T: DeserializeOwned>(&self) -> Option<T> {
         match &self.reason().info {
             FailureInfo::Application(info) => info.details.as_ref()?.read().ok(),
+            FailureInfo::Canceled(info) => info.details.as_ref()?.read().ok(),
+            _ => None,
+        }
+    }
+
+    /// What the activity's last heartbeat said before it took too long, if it said something.
+    #[must_use]
+    pub fn last_heartbeat<T: DeserializeOwned>(&self) -> Option<T> {
+        match &self.reason().info {
+            FailureInfo::Timeout(info) => info.last_heartbeat_details.as_ref()?.read().ok(),
             _ => None,
         }
     }

@@ -45,6 +45,7 @@
 //! ```
 
 mod activity_context;
+mod attempt_link;
 mod contract;
 mod convert;
 mod definition;
@@ -61,6 +62,7 @@ mod worker;
 mod workflow;
 
 pub use activity_context::{ActivityContext, ActivityInfo};
+pub use attempt_link::CancelReason;
 pub use contract::{ActivityContract, ActivityType, MissingTimeout, WithTimeout};
 pub use definition::{Activities, ActivityDef, ActivityReturn, ActivityRun, WorkflowDef, WorkflowReturn, WorkflowRun};
 pub use error::{ActivityError, ActivityFailed, ActivityResult, WorkflowError, WorkflowResult};

@@ -1,6 +1,7 @@
 //! The whole system, end to end. Runs on the embedded broker, or on the Kafka at `TIDEWRIGHT_TEST_BROKERS`.
 
 mod by_hand;
+mod cancelling;
 mod following;
 mod garbage;
 mod metrics;

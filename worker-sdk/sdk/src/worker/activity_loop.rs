@@ -15,6 +15,7 @@ use super::confirm::Confirmations;
 use super::measure::Occupancy;
 use super::membership::Membership;
 use super::offsets::{Offsets, Position};
+use super::running::Running;
 use super::text_header;
 
 /// What the loop needs.
@@ -26,6 +27,8 @@ pub(crate) struct ActivityLoop {
     offsets: Offsets,
     /// Tokens of the attempts that run here, with the records that bring them: more than one after a rebalance.
     running: HashMap<Arc<str>, Vec<Position>>,
+    /// The same attempts, as they hear and are heard while they run.
+    linked: Running,
     attempts_running: JoinSet<Arc<str>>,
     /// One message for each attempt at most, so it is bounded by the slots.
     settled: (mpsc::UnboundedSender<Arc<str>>, mpsc::UnboundedReceiver<Arc<str>>),
@@ -37,9 +40,11 @@ impl ActivityLoop {
         attempts: Arc<Attempts>,
         confirmations: Arc<Confirmations>,
         occupancy: Arc<Occupancy>,
+        linked: Running,
     ) -> Self {
         Self {
             membership,
+            linked,
             attempts,
             confirmations,
             occupancy,
@@ -62,6 +67,7 @@ impl ActivityLoop {
                 event = self.membership.next(free), if free > 0 => self.take(event),
             }
         }
+        self.linked.stop();
         if tokio::time::timeout(grace, self.drain()).await.is_err() {
             let count = self.attempts_running.len();
             tracing::warn!(count, "activities still run after {grace:?}; they are ended and will be tried again");
@@ -118,11 +124,15 @@ impl ActivityLoop {
         let traceparent = text_header(record, headers::TRACEPARENT);
         let (attempts, confirmations) = (Arc::clone(&self.attempts), Arc::clone(&self.confirmations));
         let settled = self.settled.0.clone();
+        let linked = self.linked.clone();
         self.attempts_running.spawn(async move {
+            // It hears what is said from now on; what was said before is looked up.
+            let entered = linked.enter(&task);
+            let to_confirm = to_confirm || linked.is_to_end(&task);
             let wanted = !to_confirm || confirmations.ask(&task, traceparent.as_deref()).await == TaskVerdict::Run;
             if wanted {
                 // The loop outlives its attempts; if it is gone, so is the membership.
-                attempts.run(task, traceparent, || drop(settled.send(Arc::clone(&token)))).await;
+                attempts.run(task, &entered.link, traceparent, || drop(settled.send(Arc::clone(&token)))).await;
             }
             token
         });

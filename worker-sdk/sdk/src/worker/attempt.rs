@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use tidewright_replay::{Panic, catch};
 use tidewright_schemas::{
-    ActivityTask, Command, CompleteActivity, FailActivity, Failure, RecordActivityStarted, TimeoutType, WorkerIdentity,
+    ActivityTask, CancelActivity, Command, CompleteActivity, FailActivity, Failure, FailureInfo,
+    RecordActivityHeartbeat, RecordActivityStarted, TimeoutFailure, TimeoutType, WorkerIdentity,
 };
 use tokio::task::JoinHandle;
 use tracing::{Instrument as _, Span};
@@ -17,6 +18,7 @@ use super::commands::{Commands, Undeliverable};
 use super::measure::Meters;
 use super::trace;
 use crate::ActivityContext;
+use crate::attempt_link::{AttemptLink, CancelReason};
 use crate::error::application;
 use crate::registry::{Attempt, AttemptOutcome, Registry};
 
@@ -34,7 +36,13 @@ pub(crate) struct Attempts {
 impl Attempts {
     /// Runs an attempt. `settled` is called once its record needs no redelivery any more: when it is announced, at the
     /// latest when its outcome is in the log.
-    pub(crate) async fn run(&self, task: ActivityTask, traceparent: Option<String>, settled: impl Fn()) {
+    pub(crate) async fn run(
+        &self,
+        task: ActivityTask,
+        link: &Arc<AttemptLink>,
+        traceparent: Option<String>,
+        settled: impl Fn(),
+    ) {
         let span = trace::attempt(&task, traceparent.as_deref());
         let traceparent = trace::onward(&span, traceparent.as_deref());
         let traceparent = traceparent.as_deref();
@@ -50,18 +58,31 @@ impl Attempts {
             std::future::pending::<AttemptOutcome>().await
         };
         let outcome = tokio::select! {
-            outcome = self.outcome(&task, traceparent, &span) => outcome,
+            outcome = self.outcome(&task, link, traceparent, &span) => outcome,
             outcome = announce => outcome,
         };
         self.meters.attempt_ends(&task, began, outcome.is_err());
         if let Err(failure) = &outcome {
             trace::failed(&span, &failure.message);
         }
-        self.tell(&task, outcome, traceparent).instrument(span).await;
+        match link.cancel_reason() {
+            // Nobody waits for it, so nobody is told; its record is done.
+            Some(CancelReason::WorkflowClosed | CancelReason::NotWanted) => {
+                let (workflow_id, activity_type) = (&task.workflow_id, &task.activity_type);
+                tracing::debug!(%workflow_id, activity_type, "an activity that nobody waits for has ended");
+            }
+            reason => self.tell(&task, link, (outcome, reason), traceparent).instrument(span).await,
+        }
         settled();
     }
 
-    async fn outcome(&self, task: &ActivityTask, traceparent: Option<&str>, span: &Span) -> AttemptOutcome {
+    async fn outcome(
+        &self,
+        task: &ActivityTask,
+        link: &Arc<AttemptLink>,
+        traceparent: Option<&str>,
+        span: &Span,
+    ) -> AttemptOutcome {
         let Some(runner) = self.registry.activity(&task.activity_type) else {
             let known = self.registry.activity_names();
             let message = format!(
@@ -71,7 +92,7 @@ impl Attempts {
             );
             return Err(application("ActivityTypeNotRegistered".to_owned(), message, true));
         };
-        let ctx = ActivityContext::of_task(task, traceparent.map(str::to_owned));
+        let ctx = ActivityContext::of_task(task, traceparent.map(str::to_owned), Arc::clone(link));
         // A task of its own: code that blocks its thread holds up neither its announcement nor its timeout.
         let mut code = Spawned(tokio::spawn(Catching(runner(ctx, task.input.clone())).instrument(span.clone())));
         let limit = task.start_to_close_timeout_ms.map_or(Duration::MAX, Duration::from_millis);
@@ -83,25 +104,30 @@ impl Attempts {
             }
             Err(_) => {
                 let message = format!("activity `{}` ran longer than {limit:?}", task.activity_type);
-                Err(Box::new(Failure::timeout(TimeoutType::StartToClose, message)))
+                let last_heartbeat_details = link.last_details().or_else(|| task.heartbeat_details.clone());
+                let timeout = TimeoutFailure { timeout_type: TimeoutType::StartToClose, last_heartbeat_details };
+                Err(Box::new(Failure::of(message, FailureInfo::Timeout(timeout))))
             }
         }
     }
 
     /// Sends the outcome. One that the log refuses is replaced by a failure that says so.
-    async fn tell(&self, task: &ActivityTask, outcome: AttemptOutcome, traceparent: Option<&str>) {
+    async fn tell(
+        &self,
+        task: &ActivityTask,
+        link: &AttemptLink,
+        (outcome, cancelled): (AttemptOutcome, Option<CancelReason>),
+        traceparent: Option<&str>,
+    ) {
         if let Err(failure) = &outcome {
             tracing::warn!(
                 workflow_id = %task.workflow_id, run_id = %task.run_id, activity_type = task.activity_type,
                 activity_id = task.activity_id, attempt = task.attempt, error_type = failure.error_type(),
                 "an attempt of an activity failed: {}", failure.message
             );
+            self.tell_how_far_it_came(task, link, traceparent).await;
         }
-        let (token, worker) = (task.token.clone(), self.worker.clone());
-        let command = match outcome {
-            Ok(result) => Command::from(CompleteActivity { token, result: Some(result), worker }),
-            Err(failure) => FailActivity::new(token, failure.shortened(), worker).into(),
-        };
+        let command = self.command(task, outcome, cancelled);
         let Err(error) = self.commands.send(&task.workflow_id, &command, traceparent).await else { return };
         let error_type = match error {
             Undeliverable::TooLarge(_) => "ResultTooLarge",
@@ -113,6 +139,36 @@ impl Attempts {
         let failed = FailActivity::new(task.token.clone(), failure, self.worker.clone());
         if let Err(error) = self.commands.send(&task.workflow_id, &failed.into(), traceparent).await {
             tracing::error!(workflow_id = %task.workflow_id, "nor can its failure; its timeout will tell: {error}");
+        }
+    }
+}
+
+impl Attempts {
+    fn command(&self, task: &ActivityTask, outcome: AttemptOutcome, cancelled: Option<CancelReason>) -> Command {
+        let (token, worker) = (task.token.clone(), self.worker.clone());
+        let failure = match outcome {
+            Ok(result) => return CompleteActivity { token, result: Some(result), worker }.into(),
+            Err(failure) => failure,
+        };
+        match (failure.info, cancelled) {
+            // It was not the workflow that asked: the activity goes on elsewhere.
+            (FailureInfo::Canceled(_), Some(CancelReason::WorkerShutdown)) => {
+                let message = format!("activity `{}` ended with its worker", task.activity_type);
+                let failure = application("WorkerShutdown".to_owned(), message, false);
+                FailActivity::new(token, *failure, worker).into()
+            }
+            (FailureInfo::Canceled(canceled), _) => CancelActivity { token, details: canceled.details, worker }.into(),
+            (info, _) => FailActivity::new(token, Failure { info, ..*failure }.shortened(), worker).into(),
+        }
+    }
+
+    /// The next attempt is given the last details, even if it was not time yet to send them.
+    async fn tell_how_far_it_came(&self, task: &ActivityTask, link: &AttemptLink, traceparent: Option<&str>) {
+        let Some(details) = link.take_unlogged() else { return };
+        let (token, worker) = (task.token.clone(), self.worker.clone());
+        let heartbeat = RecordActivityHeartbeat { token, details: Some(details), worker }.into();
+        if let Err(error) = self.commands.send(&task.workflow_id, &heartbeat, traceparent).await {
+            tracing::error!(workflow_id = %task.workflow_id, "the last heartbeat cannot be sent: {error}");
         }
     }
 }

@@ -9,12 +9,15 @@ mod beacon;
 mod cache;
 mod commands;
 mod confirm;
+mod control;
+mod heartbeats;
 mod measure;
 mod membership;
 mod offsets;
 mod options;
 mod queries;
 mod query_answer;
+mod running;
 mod trace;
 mod workflow_loop;
 mod workflow_task;
@@ -27,7 +30,9 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tidewright_client::{Client, ConfigError};
-use tidewright_log::{Admin, LogError, Received, Severity, TopicKind, TopicReport, TopicSpec};
+use tidewright_log::{
+    Admin, LogError, LogReader, ReaderOptions, Received, Severity, TopicKind, TopicReport, TopicSpec,
+};
 use tidewright_schemas::WorkerIdentity;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -45,10 +50,13 @@ use measure::{CacheMeters, Meters, Occupancy};
 use membership::Membership;
 pub use options::WorkerOptions;
 use queries::{Desk, Queries};
+use running::Running;
 use workflow_loop::{WorkflowLoop, Workflows};
 
 /// Pause before Kafka is asked again at the worker's start.
 const SETUP_RETRY_DELAY: Duration = Duration::from_secs(1);
+/// How much of the control topic is fetched ahead.
+const CONTROL_BYTES: usize = 256 * 1024;
 
 /// Why a worker does not run.
 #[derive(Debug, thiserror::Error)]
@@ -214,9 +222,22 @@ impl Worker {
         }
         if let Some(room) = activity_room {
             let membership = Membership::join(kafka, &topics.activity_tasks(&self.task_queue))?;
+            let running = Running::default();
+            let reader =
+                LogReader::new(kafka, &ReaderOptions { prefetch_bytes: CONTROL_BYTES, ..ReaderOptions::default() })?;
+            let heard = control::listen(reader, topics.control(&self.task_queue), running.clone());
+            let sent = heartbeats::send(running.clone(), attempts.commands.clone(), attempts.worker.clone());
             let (attempts, confirmations) = (Arc::new(attempts), Arc::new(confirmations));
-            let activity_loop = ActivityLoop::new(membership, attempts, confirmations, room);
-            loops.spawn(activity_loop.run(stop.clone(), options.shutdown_grace));
+            let activity_loop = ActivityLoop::new(membership, attempts, confirmations, room, running);
+            let work = activity_loop.run(stop.clone(), options.shutdown_grace);
+            loops.spawn(async move {
+                // Attempts hear and are heard as long as one of them runs.
+                tokio::select! {
+                    () = work => {}
+                    () = heard => {}
+                    () = sent => {}
+                }
+            });
         }
         tracing::info!(
             namespace,
@@ -234,7 +255,8 @@ impl Worker {
         let topics = self.client.topics();
         let partitions = self.options.task_topic_partitions;
         let names = [topics.workflow_tasks(&self.task_queue), topics.activity_tasks(&self.task_queue)];
-        let wanted = names.map(|name| TopicSpec::new(name, TopicKind::Tasks, partitions));
+        let mut wanted = names.map(|name| TopicSpec::new(name, TopicKind::Tasks, partitions)).to_vec();
+        wanted.push(TopicSpec::new(topics.control(&self.task_queue), TopicKind::Control, 1));
         loop {
             match admin.ensure_topics(&wanted).await {
                 Ok(report) => {

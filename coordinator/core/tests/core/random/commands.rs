@@ -1,11 +1,12 @@
 //! Commands at random: mostly such as come, sometimes late, repeated, forged or senseless.
 
 use tidewright_core::{DueTimer, Request, TaskToken, is_wanted, read};
+use tidewright_schemas::api::PendingActivity;
 use tidewright_schemas::{
-    ApplicationFailure, CompleteActivity, CompleteWorkflowTask, Decision, EffectFailure, EventAttributes, FailActivity,
-    FailWorkflowTask, Failure, FailureInfo, RecordActivityStarted, RetryPolicy, RunId, ScheduleActivity, TaskKind,
-    TimeoutType, TimerTarget, WorkflowId, WorkflowIdConflictPolicy, WorkflowIdReusePolicy, WorkflowTask,
-    WorkflowTaskFailedCause,
+    ApplicationFailure, CancelActivity, CompleteActivity, CompleteWorkflowTask, Decision, EffectFailure,
+    EventAttributes, FailActivity, FailWorkflowTask, Failure, FailureInfo, RecordActivityHeartbeat,
+    RecordActivityStarted, RetryPolicy, RunId, ScheduleActivity, TaskKind, TimeoutType, TimerTarget, WorkflowId,
+    WorkflowIdConflictPolicy, WorkflowIdReusePolicy, WorkflowTask, WorkflowTaskFailedCause,
 };
 
 use super::Life;
@@ -130,6 +131,15 @@ impl Life {
         self.chance.recent(&started).cloned()
     }
 
+    /// Mostly an activity that is open, and was not asked to end.
+    fn any_activity_of(&mut self, token: &TaskToken) -> Option<u64> {
+        let run = read::describe(&self.world.rows, &token.workflow_id, &token.task.run_id).unwrap()?;
+        let unlikely = self.chance.one_in(12);
+        let may_be_asked = |activity: &PendingActivity| unlikely || !(activity.cancel_requested || activity.detached);
+        let open: Vec<_> = run.pending_activities.iter().filter(|activity| may_be_asked(activity)).collect();
+        self.chance.recent(&open).map(|activity| activity.scheduled_event_id)
+    }
+
     /// Most workflow code does not use an id twice in one completion.
     fn mostly_allowed(&mut self, decisions: Vec<Decision>) -> Vec<Decision> {
         if self.chance.one_in(10) {
@@ -141,6 +151,7 @@ impl Life {
                 Decision::ScheduleActivity(activity) => Some(activity.activity_id.clone()),
                 Decision::StartTimer(timer) => Some(timer.timer_id.clone()),
                 Decision::CancelTimer(timer) => Some(timer.timer_id.clone()),
+                Decision::RequestCancelActivity(cancel) => Some(format!("event {}", cancel.scheduled_event_id)),
                 _ => None,
             };
             if !kept.iter().any(|other| id(other) == id(&decision)) {
@@ -156,6 +167,11 @@ impl Life {
         {
             return cancel(&id);
         }
+        if self.chance.one_in(6)
+            && let Some(scheduled_event_id) = self.any_activity_of(token)
+        {
+            return cancel_activity(scheduled_event_id);
+        }
         let chance = &mut self.chance;
         match chance.below(10) {
             0..6 => {
@@ -164,6 +180,7 @@ impl Life {
                     task_queue: chance.maybe(|_| "shipping".to_owned()),
                     schedule_to_start_timeout_ms: chance.maybe(|c| 10_000 + c.below(50_000)),
                     schedule_to_close_timeout_ms: chance.maybe(|c| 10_000 + c.below(90_000)),
+                    heartbeat_timeout_ms: chance.maybe(|c| 1_000 + c.below(9_000)),
                     retry_policy: chance.maybe(|c| RetryPolicy {
                         initial_interval_ms: c.below(3_000),
                         backoff_coefficient: 1.0 + c.below(1_000) as f64 / 333.0,
@@ -198,8 +215,16 @@ impl Life {
     fn any_activity_outcome(&mut self) -> Option<Request> {
         let token = self.chance.recent(&self.world.activity_tasks)?.0.clone();
         let by = worker(WORKERS[self.chance.index(3)]);
-        Some(match self.chance.below(9) {
-            8 => returned_token(token, &by.identity),
+        Some(match self.chance.below(12) {
+            8 | 9 => {
+                let details = self.chance.maybe(|c| payload_of(2 + c.index(9)));
+                with_token(token, RecordActivityHeartbeat { token: String::new(), details, worker: by })
+            }
+            10 => {
+                let details = self.chance.maybe(|c| payload_of(2 + c.index(9)));
+                with_token(token, CancelActivity { token: String::new(), details, worker: by })
+            }
+            11 => returned_token(token, &by.identity),
             0 | 1 => with_token(token, RecordActivityStarted { token: String::new(), worker: by }),
             2 => may_run_token(token, &by.identity),
             3 | 4 => {
