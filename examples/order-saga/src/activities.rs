@@ -55,7 +55,8 @@ impl Bank {
     }
 }
 
-/// Brings parcels. To `nowhere` nobody goes.
+/// Brings parcels. To `nowhere` nobody goes. The way to `far away` is long, and the courier turns round when asked to; the
+/// way to `next door` is over before a call reaches the courier.
 pub struct Courier {
     /// Notes what is done.
     pub journal: Arc<Journal>,
@@ -63,12 +64,25 @@ pub struct Courier {
 
 #[activities]
 impl Courier {
-    /// Delivers a parcel. It may take hours.
+    /// Delivers a parcel. It may take hours, and hears when it is called off.
     #[activity(start_to_close = "12h")]
     pub async fn deliver(&self, ctx: &ActivityContext, order: Order) -> ActivityResult<String> {
         let parcel_id = format!("{}-{}", order.sku, ctx.idempotency_key());
-        if order.address == "nowhere" {
-            return Err(ActivityError::non_retryable("AddressUnreachable", "nobody goes there"));
+        match order.address.as_str() {
+            "nowhere" => return Err(ActivityError::non_retryable("AddressUnreachable", "nobody goes there")),
+            "far away" => {
+                self.journal.note(ctx, "on the way");
+                let reason = ctx.cancelled().await;
+                if reason == CancelReason::Requested {
+                    self.journal.note(ctx, "turned round");
+                }
+                return Err(reason.into());
+            }
+            "next door" => {
+                self.journal.note(ctx, "on the way");
+                ctx.cancelled().await;
+            }
+            _ => {}
         }
         self.journal.note(ctx, "delivered");
         Ok(parcel_id)

@@ -8,6 +8,8 @@
 //! - What was done is undone in reverse when a later step fails.
 //! - A compensation that fails stops no other; what could not be undone stands in the order's failure, for somebody to
 //!   look at.
+//! - A customer who cancels while a step is on its way: the step hears it at once and says how it ended. One that has
+//!   stopped leaves nothing to undo; one that was done all the same is undone like the others.
 //!
 //! [`order_saga`] is the whole pattern. Its activities note what they do in a [`Journal`].
 
@@ -36,7 +38,7 @@ pub struct Order {
     pub amount_cents: u64,
     /// What it is paid with; see [`Bank`] for the one that means something.
     pub card: String,
-    /// Where to; see [`Courier`] for the one that means something.
+    /// Where to; see [`Courier`] for those that mean something.
     pub address: String,
 }
 

@@ -1,6 +1,7 @@
-//! Three orders: one that ends well, and two that cannot be delivered. One of these cannot be paid back, either.
+//! Four orders: one that ends well, one that cannot be delivered, and two that are called off on the way.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use order_saga::{Journal, Order, TASK_QUEUE, order_saga, worker};
 use playground::Playground;
@@ -15,7 +16,9 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn story(client: Client, journal: Arc<Journal>) -> anyhow::Result<()> {
-    for (card, address) in [("visa", "1 Harbour Street"), ("visa", "nowhere"), ("closed", "nowhere")] {
+    for (card, address) in
+        [("visa", "1 Harbour Street"), ("closed", "nowhere"), ("visa", "far away"), ("visa", "next door")]
+    {
         let order = Order {
             sku: "tide-clock".to_owned(),
             amount_cents: 4_200,
@@ -24,6 +27,12 @@ async fn story(client: Client, journal: Arc<Journal>) -> anyhow::Result<()> {
         };
         let run = client.start(order_saga, order).task_queue(TASK_QUEUE).await?;
         println!("An order, paid with `{card}`, to `{address}`:");
+        if matches!(address, "far away" | "next door") {
+            while !journal.of(run.workflow_id()).iter().any(|what| what == "on the way") {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            run.cancel("the customer changed their mind").await?;
+        }
         match run.result().await {
             Ok(receipt) => println!("  {receipt:?}"),
             Err(error) => println!("  {error}"),

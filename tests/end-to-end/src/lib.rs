@@ -9,4 +9,4 @@ pub mod processes;
 mod world;
 
 pub use kafka::Kafka;
-pub use world::{Running, Taken, World, eventually};
+pub use world::{Running, Taken, World, eventually, in_time};

@@ -43,6 +43,12 @@ async fn eventually_within<T, F: Future<Output = Option<T>>>(
     }
 }
 
+/// Waits for what must come, but not for ever.
+pub async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> anyhow::Result<T> {
+    let outcome = tokio::time::timeout(PATIENCE, future).await;
+    outcome.with_context(|| format!("within {PATIENCE:?} it did not happen that {what}"))
+}
+
 /// A Kafka with topics of a test's own, and an engine on it.
 pub struct World {
     pub kafka: Kafka,

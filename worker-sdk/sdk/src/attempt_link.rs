@@ -6,6 +6,8 @@ use tidewright_schemas::Payload;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use crate::error::ActivityError;
+
 /// Why an activity should end before it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -18,6 +20,20 @@ pub enum CancelReason {
     NotWanted,
     /// The worker stops: what does not end in time is tried again elsewhere.
     WorkerShutdown,
+}
+
+/// How code ends that does what it is told: `return Err(ctx.cancelled().await.into())`. It is cancelled if its workflow has
+/// asked for that; for any other reason the attempt fails, and another one may go on.
+impl From<CancelReason> for ActivityError {
+    fn from(reason: CancelReason) -> Self {
+        let why = match reason {
+            CancelReason::Requested => return Self::canceled(&()),
+            CancelReason::WorkflowClosed => "its workflow has closed",
+            CancelReason::NotWanted => "it is not wanted any more",
+            CancelReason::WorkerShutdown => "its worker stops",
+        };
+        Self::new("Interrupted", format!("the attempt was interrupted: {why}"))
+    }
 }
 
 /// The link of one attempt.
@@ -136,12 +152,22 @@ impl AttemptLink {
 mod tests {
     use std::time::Duration;
 
+    use tidewright_schemas::FailureInfo;
+
     use super::*;
 
     const INTERVAL: Duration = Duration::from_secs(8);
 
     fn payload(number: u64) -> Payload {
         Payload::new(&number).unwrap()
+    }
+
+    #[test]
+    fn only_what_the_workflow_asked_for_is_a_cancellation() {
+        let asked = ActivityError::from(CancelReason::Requested).into_failure();
+        assert!(matches!(asked.info, FailureInfo::Canceled(_)), "{asked:?}");
+        let stopped = ActivityError::from(CancelReason::WorkerShutdown).into_failure();
+        assert_eq!((stopped.error_type(), stopped.non_retryable()), ("Interrupted", false));
     }
 
     #[test]

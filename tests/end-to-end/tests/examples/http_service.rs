@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, ensure};
 use end_to_end::processes::{self, PROCESS_PATIENCE};
-use end_to_end::{Running, World, binaries};
+use end_to_end::{Running, World, binaries, in_time};
 use order_fulfilment::Services;
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -59,13 +59,16 @@ async fn send_order(http: &reqwest::Client, host: &str, key: &str, card: &str) -
 
 /// The result of an order, once there is one.
 async fn result_of(http: &reqwest::Client, host: &str, path: &str) -> anyhow::Result<Response> {
-    loop {
-        let answer = http.get(format!("http://{host}{path}/result")).send().await?;
-        if answer.status() != StatusCode::ACCEPTED {
-            return Ok(answer);
+    let asked = async {
+        loop {
+            let answer = http.get(format!("http://{host}{path}/result")).send().await?;
+            if answer.status() != StatusCode::ACCEPTED {
+                return Ok(answer);
+            }
+            ensure!(answer.headers().contains_key("retry-after"));
         }
-        ensure!(answer.headers().contains_key("retry-after"));
-    }
+    };
+    in_time("the order ends", asked).await?
 }
 
 /// Where an accepted order can be asked for, and what it was told of it.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
-use end_to_end::{Running, World, eventually};
+use end_to_end::{Running, World, eventually, in_time};
 use incident_escalation::{Acknowledged, Escalation, Incident, OnCall, Pager, TASK_QUEUE, worker};
 use tidewright::{Client, WorkflowHandle};
 
@@ -36,7 +36,7 @@ async fn who_does_not_answer_or_cannot_be_reached_is_passed_over() -> anyhow::Re
     .await?;
     ensure!(standing.on_duty.as_deref() == Some("Carol") && standing.acknowledged_by.is_none(), "{standing:?}");
     run.signal(Escalation::acknowledge, "Carol".to_owned()).await?;
-    let acknowledged = run.result().await?;
+    let acknowledged = in_time("the workflow ends", run.result()).await??;
     ensure!(acknowledged.by == "Carol" && acknowledged.paged == ["Anna", "Carol"], "{acknowledged:?}");
     Ok(())
 }
@@ -48,7 +48,7 @@ async fn an_acknowledgement_ends_it() -> anyhow::Result<()> {
     // Somebody who happened to see it.
     run.signal(Escalation::acknowledge, "Dora".to_owned()).await?;
     run.signal(Escalation::acknowledge, "Anna".to_owned()).await?;
-    let acknowledged = run.result().await?;
+    let acknowledged = in_time("the workflow ends", run.result()).await??;
     ensure!(acknowledged.by == "Dora" && acknowledged.paged == ["Anna"], "{acknowledged:?}");
     Ok(())
 }
@@ -57,7 +57,7 @@ async fn an_acknowledgement_ends_it() -> anyhow::Result<()> {
 async fn an_incident_that_nobody_takes_fails_loudly() -> anyhow::Result<()> {
     let (_world, client, _worker) = world().await?;
     let run = begin(&client, &[("Anna", SOON_MS), ("Ben", HOUR_MS), ("Carol", SOON_MS)]).await?;
-    let error = run.result().await.err().context("somebody took it")?;
+    let error = in_time("the workflow ends", run.result()).await?.err().context("somebody took it")?;
     let failed = error.as_failed().context("it did not fail")?;
     ensure!(failed.error_type() == "NobodyAcknowledged", "{failed}");
     Ok(())

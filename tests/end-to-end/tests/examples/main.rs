@@ -4,5 +4,6 @@ mod expense_approval;
 mod http_service;
 mod incident_escalation;
 mod order_saga;
+mod provisioning;
 mod slow_resource;
 mod stories;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
-use end_to_end::{Running, World};
+use end_to_end::{Running, World, eventually, in_time};
 use order_saga::{Journal, Order, Receipt, TASK_QUEUE, order_saga, worker};
 use tidewright::prelude::*;
 use tidewright::{CompensationFailed, WorkflowFailed, WorkflowHandle, WorkflowStatus};
@@ -33,20 +33,29 @@ impl Shop {
         Ok(self.client.start(order_saga, order).id("order").task_queue(TASK_QUEUE).await?)
     }
 
+    /// Calls the order off once the courier is on the way, and gives how it ended.
+    async fn call_off(&self, run: &WorkflowHandle<Receipt>) -> anyhow::Result<WorkflowFailed> {
+        let on_the_way = || async { self.done().iter().any(|what| what == "on the way").then_some(()) };
+        eventually("the courier is on the way", on_the_way).await?;
+        run.cancel("the customer changed their mind").await?;
+        failed(run).await
+    }
+
     fn done(&self) -> Vec<String> {
         self.journal.of("order")
     }
 }
 
 async fn failed(run: &WorkflowHandle<Receipt>) -> anyhow::Result<WorkflowFailed> {
-    let error = run.result().await.err().context("the order was fulfilled")?;
+    let error = in_time("the workflow ends", run.result()).await?.err().context("the order was fulfilled")?;
     error.as_failed().cloned().context(error)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_fulfilled() -> anyhow::Result<()> {
     let shop = Shop::open().await?;
-    let receipt = shop.order("visa", "1 Harbour Street").await?.result().await?;
+    let run = shop.order("visa", "1 Harbour Street").await?;
+    let receipt = in_time("the workflow ends", run.result()).await??;
     ensure!(receipt.payment_id.starts_with("visa"), "{receipt:?}");
     ensure!(shop.done() == ["reserved", "charged", "delivered", "confirmed"], "{:?}", shop.done());
     Ok(())
@@ -72,5 +81,27 @@ async fn everything_is_undone_when_a_later_step_fails() -> anyhow::Result<()> {
     let failed = failed(&shop.order("visa", "nowhere").await?).await?;
     ensure!(shop.done() == ["reserved", "charged", "refunded", "released"], "{:?}", shop.done());
     ensure!(failed.status == WorkflowStatus::Failed && CompensationFailed::all_of(&failed.failure).is_empty());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_stops_when_the_customer_cancels_leaves_only_the_earlier_ones_to_undo() -> anyhow::Result<()> {
+    let shop = Shop::open().await?;
+    let run = shop.order("visa", "far away").await?;
+    let failed = shop.call_off(&run).await?;
+    ensure!(failed.status == WorkflowStatus::Canceled, "{failed:?}");
+    let expected = ["reserved", "charged", "on the way", "turned round", "refunded", "released"];
+    ensure!(shop.done() == expected, "{:?}", shop.done());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_is_done_although_the_customer_cancels_is_undone_too() -> anyhow::Result<()> {
+    let shop = Shop::open().await?;
+    let run = shop.order("visa", "next door").await?;
+    let failed = shop.call_off(&run).await?;
+    ensure!(failed.status == WorkflowStatus::Canceled, "{failed:?}");
+    let expected = ["reserved", "charged", "on the way", "delivered", "called back", "refunded", "released"];
+    ensure!(shop.done() == expected, "{:?}", shop.done());
     Ok(())
 }

@@ -1,11 +1,12 @@
-//! A poll finds what it waits for, and writes no look into history.
+//! Both ways of polling find what they wait for, and neither writes a look into history.
 
 use std::sync::Arc;
 
 use anyhow::ensure;
-use end_to_end::{Running, World};
+use end_to_end::{Running, World, in_time};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use slow_resource::by_heartbeat::export_by_heartbeat;
 use slow_resource::by_retry::export_by_retry;
 use slow_resource::{ExportRequest, InMemoryExports, TASK_QUEUE, worker};
 use tidewright::prelude::*;
@@ -37,7 +38,7 @@ impl Site {
         S: 'static,
     {
         let run = self.client.start(workflow, input).id("export").task_queue(TASK_QUEUE).await?;
-        Ok((run.result().await?, self.world.history("export").await?))
+        Ok((in_time("the workflow ends", run.result()).await??, self.world.history("export").await?))
     }
 }
 
@@ -59,5 +60,16 @@ async fn by_retry_each_look_is_an_attempt() -> anyhow::Result<()> {
     let (url, history) = site.export(export_by_retry, request()).await?;
     ensure!(url.starts_with("https://exports.example/tides-") && site.exports.looks() >= 10, "{url}");
     ensure!(attempts(&history) >= Some(9) && history.len() < EVENTS_MAX, "{history:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_heartbeat_only_a_failed_look_is_another_attempt_and_it_goes_on() -> anyhow::Result<()> {
+    let site = Site::open().await?;
+    let (url, history) = site.export(export_by_heartbeat, request()).await?;
+    ensure!(url.starts_with("https://exports.example/tides-") && site.exports.looks() >= 10, "{url}");
+    // The second attempt has read in the details what the first one had ordered.
+    ensure!(attempts(&history) >= Some(2) && site.exports.orders() == 1, "{history:?}");
+    ensure!(history.len() < EVENTS_MAX, "{history:?}");
     Ok(())
 }

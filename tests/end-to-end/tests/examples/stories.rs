@@ -8,8 +8,12 @@ use tokio::process::Command;
 const STORIES: &[(&str, &[&str])] = &[
     ("expense-approval", &["Waiting", "Approved { by: \"Carol\" }", "nobody answered in time"]),
     ("incident-escalation", &["on_duty: Some(\"Anna\")", "paged: [\"Anna\", \"Carol\"]"]),
-    ("order-saga", &["delivered, confirmed", "refunded, released", "compensations failed", "charged, released"]),
-    ("slow-resource", &["https://exports.example/tides-"]),
+    (
+        "order-saga",
+        &["delivered, confirmed", "compensations failed", "turned round, refunded, released", "called back"],
+    ),
+    ("provisioning", &["NotRunning", "CalledOff", "Terminated", "what is left there: nothing"]),
+    ("slow-resource", &["polled by retry:     https://", "polled by heartbeat: https://"]),
 ];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -59,6 +59,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("incident-escalation", &["playground", "tidewright"]),
     ("order-saga", &["playground", "tidewright"]),
     ("slow-resource", &["playground", "tidewright"]),
+    ("provisioning", &["playground", "tidewright"]),
     ("http-service", &["order-fulfilment", "playground", "tidewright"]),
     (
         "tidewright-cli",
