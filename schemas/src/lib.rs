@@ -35,10 +35,11 @@ pub use annotation::{
 };
 pub use cluster::{ClusterRecord, NamespaceRecord, NodeRecord, PartitionRecord};
 pub use command::{
-    CancelActivity, Command, CommandError, CompleteActivity, CompleteWorkflowTask, ConfirmTask, EffectFailed,
-    EffectFailure, FailActivity, FailWorkflowTask, FireTimer, RecordActivityHeartbeat, RecordActivityStarted, ReplyTo,
-    RequestCancelWorkflow, ReturnTask, Signal, SignalWithStartWorkflow, SignalWorkflow, StartWorkflow, TaskLost,
-    TerminateWorkflow, TimerTarget, WorkerIdentity, WorkerLost, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
+    CancelActivity, Command, CommandError, CompleteActivity, CompleteWorkflowTask, ConfirmTask, DeleteWorkflow,
+    EffectFailed, EffectFailure, FailActivity, FailWorkflowTask, FireTimer, RecordActivityHeartbeat,
+    RecordActivityStarted, ReplyTo, RequestCancelWorkflow, ReturnTask, Signal, SignalWithStartWorkflow, SignalWorkflow,
+    StartWorkflow, TaskLost, TerminateWorkflow, TimerTarget, WorkerIdentity, WorkerLost, WorkflowIdConflictPolicy,
+    WorkflowIdReusePolicy,
 };
 pub use control::{ActivityCancelRequested, ActivityClosed, ControlMessage, RunClosed};
 pub use decision::{
@@ -63,9 +64,10 @@ pub use presence::{Beacon, NodeBeacon, Slots, WorkerBeacon, WorkerQueue, WorkerS
 pub use query::{QueryAnswered, QueryBasis, QueryFailed, QueryFailedCause, QueryTask};
 pub use record::{
     ActivityDelivered, ActivityDispatched, ActivityHeartbeatRecorded, ActivityRetryScheduled, ActivityStarted,
-    Answered, BufferFlushed, Claim, CommandMark, CommandsSkipped, DeadLettered, DetachedActivityClosed, Epoch,
-    EventBuffered, HistoryRecord, LostCommands, NextRun, OriginSeen, Position, RequestAttached, RowFact, Transition,
-    WorkersTold, WorkflowTaskDelivered, WorkflowTaskDispatched, WorkflowTaskRetryScheduled, transition_key,
+    Answered, BufferFlushed, Claim, CommandMark, CommandsSkipped, DeadLettered, DeletionAdvanced,
+    DetachedActivityClosed, Epoch, EventBuffered, HistoryRecord, LostCommands, NextRun, OriginSeen, Position,
+    ReleasedDeletion, RequestAttached, RowFact, RunDeleted, RunForgotten, SupersededRecord, Transition, WorkersTold,
+    WorkflowTaskDelivered, WorkflowTaskDispatched, WorkflowTaskRetryScheduled, transition_key,
 };
 pub use reply::{Answer, Rejected, Reply, RequestAccepted, TaskConfirmed, TaskVerdict, WorkflowStarted};
 pub use retry::RetryPolicy;

@@ -1,7 +1,11 @@
 //! What a `history` topic holds.
 
+mod deletion;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use deletion::{DeletionAdvanced, ReleasedDeletion, RunDeleted, RunForgotten};
 
 use crate::tagged::tagged_enum;
 use crate::{
@@ -76,6 +80,16 @@ impl Transition {
             history_digest: Some(next.history_digest.clone()),
             rows: Vec::new(),
             next_run: None,
+            supersedes: Vec::new(),
+        })
+    }
+
+    /// Where the record's command was forwarded from, if it was (R9).
+    #[must_use]
+    pub fn origin(&self) -> Option<&str> {
+        self.rows.iter().find_map(|fact| match fact {
+            RowFact::OriginSeen(seen) => Some(seen.origin.as_str()),
+            _ => None,
         })
     }
 
@@ -136,6 +150,18 @@ pub struct Transition {
     /// The run that this change begins after it closed another, so that the id is never free in between (R1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_run: Option<NextRun>,
+    /// Records of which nothing is needed any more: their tombstones follow (R2).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub supersedes: Vec<SupersededRecord>,
+}
+
+/// A record of which nothing is needed once a newer one of the same row is committed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SupersededRecord {
+    /// Offset of its command.
+    pub source_offset: u64,
+    /// Its epoch.
+    pub epoch: Epoch,
 }
 
 /// The run that follows one that its record closed.
@@ -245,6 +271,12 @@ tagged_enum! {
         OriginSeen(OriginSeen),
         /// A start that met an open run was taken: its repeats start nothing either (R8).
         RequestAttached(RequestAttached),
+        /// The run is deleted (R31).
+        RunDeleted(RunDeleted),
+        /// Rows and records of a deleted run are gone.
+        DeletionAdvanced(DeletionAdvanced),
+        /// A deletion is complete, and older than tombstones live.
+        RunForgotten(RunForgotten),
     }
 }
 

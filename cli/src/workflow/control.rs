@@ -1,4 +1,4 @@
-//! `tidewright workflow signal`, `cancel` and `terminate`.
+//! `tidewright workflow signal`, `cancel`, `terminate` and `delete`.
 
 use std::process::ExitCode;
 
@@ -41,6 +41,35 @@ pub(crate) struct EndOptions {
     reason: Option<String>,
     #[command(flatten)]
     pub(super) server: ServerOptions,
+}
+
+/// Options of `tidewright workflow delete`.
+#[derive(Debug, Args)]
+pub(crate) struct DeleteOptions {
+    #[command(flatten)]
+    run: RunOptions,
+    /// Why, for people
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Delete it: nothing brings it back
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    pub(super) server: ServerOptions,
+}
+
+pub(super) async fn delete(options: DeleteOptions) -> Result<ExitCode, CliError> {
+    let workflow_id = &options.run.workflow_id;
+    if !options.yes {
+        return Err(CliError::plain(format!("nothing brings workflow {workflow_id} back once it is deleted"))
+            .hint("look at it with `tidewright workflow describe`, and add --yes to delete it")
+            .usage());
+    }
+    let mut query = vec![("request_id", random_id()), ("identity", identity())];
+    query.extend(options.run.run_id.iter().map(|run_id| ("run_id", run_id.as_str().to_owned())));
+    query.extend(options.reason.clone().map(|reason| ("reason", reason)));
+    let answer = Server::new(&options.server)?.delete(workflow_id, &query).await?;
+    show(&options.server, &answer, "Deleted")
 }
 
 pub(super) async fn signal(options: SignalOptions) -> Result<ExitCode, CliError> {
@@ -87,11 +116,15 @@ async fn ask(
     let server = Server::new(options)?;
     let body = serde_json::to_string(request).map_err(|e| CliError::plain(e.to_string()))?;
     let answer = server.ask(&run.workflow_id, verb, body).await?;
+    show(options, &answer, done)
+}
+
+fn show(options: &ServerOptions, answer: &str, done: &str) -> Result<ExitCode, CliError> {
     if options.output.is_json() {
         print(&format!("{answer}\n"))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let accepted: AcceptedRequest = parse(&answer)?;
+    let accepted: AcceptedRequest = parse(answer)?;
     let (workflow_id, run_id) = (accepted.workflow_id, clean(accepted.run_id.as_str()));
     print(&format!("{done} workflow {workflow_id}\n  run  {run_id}\n"))?;
     Ok(ExitCode::SUCCESS)

@@ -145,6 +145,12 @@ impl Server {
         self.patiently(request).await
     }
 
+    /// `DELETE …/workflows/{id}`, with a request id.
+    pub(crate) async fn delete(&self, workflow_id: &WorkflowId, query: &[(&str, String)]) -> Result<String, CliError> {
+        let path = workflow_path(&self.namespace, workflow_id);
+        self.patiently(|| self.request(Method::DELETE, &path, Duration::ZERO).query(query)).await
+    }
+
     async fn post(&self, path: &str, body: String, traceparent: Option<&str>) -> Result<String, CliError> {
         self.patiently(|| {
             let request = self.request(Method::POST, path, Duration::ZERO);

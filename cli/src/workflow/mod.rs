@@ -43,6 +43,8 @@ pub(crate) enum WorkflowCommand {
     Cancel(control::EndOptions),
     /// End a workflow at once, without asking its code
     Terminate(control::EndOptions),
+    /// Delete a run and its history, for good; an open one is terminated first
+    Delete(control::DeleteOptions),
     /// Wait for a workflow's end and print its result
     ///
     /// The result goes to stdout as JSON. A workflow that failed is shown on stderr, and the exit code is 1.
@@ -66,6 +68,7 @@ impl WorkflowCommand {
             Self::Stack(options) => options.server.output,
             Self::Cancel(options) => options.server.output,
             Self::Terminate(options) => options.server.output,
+            Self::Delete(options) => options.server.output,
             Self::Result(options) => options.server.output,
             Self::Describe(options) => options.server.output,
             Self::Show(options) => options.server.output,
@@ -84,6 +87,7 @@ pub(crate) async fn run(command: WorkflowCommand) -> Result<ExitCode, CliError> 
         WorkflowCommand::Stack(options) => query::stack(options).await,
         WorkflowCommand::Cancel(options) => control::cancel(options).await,
         WorkflowCommand::Terminate(options) => control::terminate(options).await,
+        WorkflowCommand::Delete(options) => control::delete(options).await,
         WorkflowCommand::Result(options) => result::run(options).await,
         WorkflowCommand::Describe(options) => describe::run(options).await,
         WorkflowCommand::Show(options) => show::run(options).await,

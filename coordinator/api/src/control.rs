@@ -6,12 +6,15 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tidewright_schemas::api::AcceptedRequest;
-use tidewright_schemas::{Answer, Command, RequestCancelWorkflow, SignalWorkflow, TerminateWorkflow, WorkflowId};
+use tidewright_schemas::{
+    Answer, Command, DeleteWorkflow, RequestCancelWorkflow, SignalWorkflow, TerminateWorkflow, WorkflowId,
+};
 
 use crate::problem::Failed;
-use crate::request::{JsonBody, Segments, traceparent, workflow_id};
+use crate::request::{JsonBody, Params, Segments, run_id, traceparent, workflow_id};
 use crate::router::Api;
 
 /// A request that is sent again until it is answered has an id, so that it is heard once.
@@ -49,6 +52,28 @@ pub(crate) async fn terminate(
 ) -> Result<Json<AcceptedRequest>, Failed> {
     let terminate: TerminateWorkflow = read(&body, r#"{"reason":"it hangs"}"#)?;
     let command = TerminateWorkflow { request_id: named(terminate.request_id), ..terminate };
+    ask(api, path, &headers, command.into()).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DeleteParams {
+    run_id: Option<String>,
+    reason: Option<String>,
+    request_id: Option<String>,
+    identity: Option<String>,
+}
+
+/// `DELETE …/workflows/{id}`: of one run, the latest unless one is named.
+pub(crate) async fn delete(
+    api: State<Arc<Api>>,
+    path: Segments<(String, String)>,
+    Params(params): Params<DeleteParams>,
+    headers: HeaderMap,
+) -> Result<Json<AcceptedRequest>, Failed> {
+    let DeleteParams { run_id: run, reason, request_id, identity } = params;
+    let command =
+        DeleteWorkflow { run_id: run_id(run)?, reason, request_id: named(request_id), identity, reply_to: None };
     ask(api, path, &headers, command.into()).await
 }
 

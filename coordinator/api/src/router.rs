@@ -58,7 +58,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route(&of_workflow("/cancel"), post(control::cancel))
         .route(&of_workflow("/terminate"), post(control::terminate))
         .route(&of_workflow("/query"), post(query::query))
-        .route(&of_workflow(""), get(describe::describe))
+        .route(&of_workflow(""), get(describe::describe).delete(control::delete))
         .route(&of_workflow("/history"), get(describe::history))
         .route(&of_workflow("/result"), get(describe::result))
         .route("/internal/v1/namespaces/{namespace}/partitions/{partition}/workflows", get(list_partition::serve))

@@ -234,6 +234,7 @@ impl Backend for FakeNode {
             Command::SignalWorkflow(signal) => signal.signal_name.clone(),
             Command::RequestCancelWorkflow(cancel) => cancel.reason.clone().unwrap_or_default(),
             Command::TerminateWorkflow(terminate) => terminate.reason.clone().unwrap_or_default(),
+            Command::DeleteWorkflow(delete) => delete.reason.clone().unwrap_or_default(),
             other => panic!("nobody asks for {other:?}"),
         };
         let answer = match word.as_str() {

@@ -2,8 +2,11 @@
 //!
 //! Everything here is derived twice: once by [`crate::apply`], step by step, and once here, from the rows as they stand.
 
+mod deletion;
+
 use std::collections::BTreeSet;
 
+pub use deletion::waste;
 use tidewright_schemas::{EventAttributes, EventId, RunId, WorkflowId};
 
 use crate::state::keys::{self, ACTIVITY, BUFFERED, DUE, RUN, STARTED_BY, TIMER};
@@ -32,6 +35,7 @@ pub fn audit<R: Rows>(rows: &R) -> Result<Vec<String>, RowsError> {
     if held != numbered {
         audit.problems.push(format!("{held} activities, timers and buffered rows are held, runs have {numbered}"));
     }
+    audit.deletions()?;
     audit.due()?;
     audit.started()?;
     Ok(audit.problems)

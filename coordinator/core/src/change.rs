@@ -41,6 +41,7 @@ impl Change {
             history_digest: self.history_digest,
             rows: self.rows,
             next_run: self.next_run,
+            supersedes: Vec::new(),
         }
     }
 }

@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use tidewright_schemas::{RunId, TaskId, WorkflowId};
 
 /// Where and when a command stands in its partition.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Context {
     /// Incarnation of the namespace: a namespace made anew never yields the ids of the old one (R4).
     pub incarnation: String,
@@ -15,6 +15,11 @@ pub struct Context {
     pub offset: u64,
     /// The broker's timestamp of the command, in milliseconds since 1970.
     pub timestamp_ms: u64,
+    /// The effects of every command below this offset are out, as a valid position says: what recovery needs of a record
+    /// is needed of later ones only (R31).
+    pub released_offset: u64,
+    /// When tombstones that are written now are older than tombstones live, in milliseconds since 1970.
+    pub tombstones_gone_ms: u64,
 }
 
 impl Context {

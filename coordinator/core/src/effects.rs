@@ -98,7 +98,10 @@ fn effects_of_run(change: &Transition) -> Vec<Effect> {
             | RowFact::ActivityRetryScheduled(_)
             | RowFact::DetachedActivityClosed(_)
             | RowFact::OriginSeen(_)
-            | RowFact::RequestAttached(_) => None,
+            | RowFact::RequestAttached(_)
+            | RowFact::RunDeleted(_)
+            | RowFact::DeletionAdvanced(_)
+            | RowFact::RunForgotten(_) => None,
         });
     }
     effects

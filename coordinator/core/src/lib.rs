@@ -19,11 +19,11 @@ pub mod read;
 mod rows;
 mod state;
 
-pub use apply::{Applied, ApplyError, ChangedRun, apply};
-pub use audit::audit;
+pub use apply::{Applied, ApplyError, ChangedRun, apply, first_hole};
+pub use audit::{audit, waste};
 pub use change::{Change, Decided, Rejection};
 pub use context::{Context, TaskToken};
 pub use decide::{Request, decide};
 pub use effects::{Effect, Outgoing, activity_task, effects, is_wanted, workflow_task};
 pub use rows::{Found, MemoryRows, Overlay, Row, Rows, RowsError, Store};
-pub use state::{DueTimer, StartedIn, SupersededRecord, due_timers, pending_tasks, workflow_of_worker};
+pub use state::{DueTimer, StartedIn, due_timers, pending_tasks, workflow_of_worker};

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, VecDeque};
 
 use tidewright_core::{Context, Decided, Effect, Overlay, Request, Store, apply, decide, effects};
 use tidewright_schemas::{
-    Answered, Command, CommandMark, HistoryRecord, RunId, TaskId, Transition, WorkersTold, WorkflowId, transition_key,
+    Answered, Command, CommandMark, HistoryRecord, RunId, TaskId, Transition, WorkersTold, WorkflowId,
 };
 
 use crate::codec::{self, Incoming};
+use crate::forgetting::{LastWords, tombstone};
 use crate::io::{Action, HistoryEntry, LogRecord, Outbound, Stop};
 use crate::marks::mark_of;
 use crate::owner::Owner;
@@ -25,9 +26,11 @@ pub(crate) struct Batch {
     /// Commands whose effects are held until the commit.
     held: Vec<u64>,
     after: Vec<AfterCommit>,
-    superseded: Vec<HistoryEntry>,
+    /// Tombstones of what the batch supersedes, with the commands that do.
+    superseded: Vec<(u64, HistoryEntry)>,
     touched: Vec<WorkflowId>,
     closed: Vec<(WorkflowId, RunId)>,
+    last_words: LastWords,
     covered: Option<u64>,
     next: u64,
     last_command: Option<CommandMark>,
@@ -176,6 +179,11 @@ impl<S: Store> Owner<S> {
                     partition: self.identity.partition,
                     offset: source,
                     timestamp_ms: record.timestamp_ms,
+                    released_offset: self.meta.position.as_ref().map_or(0, |position| position.released_offset),
+                    tombstones_gone_ms: record
+                        .timestamp_ms
+                        .max(self.history_time_ms)
+                        .saturating_add(self.limits.tombstones_live_ms),
                 };
                 let overlay = Overlay::with_changes(&self.store, std::mem::take(&mut batch.changed));
                 let decided = decide(&overlay, &request, &context)?;
@@ -207,7 +215,7 @@ impl<S: Store> Owner<S> {
         &mut self,
         record: &LogRecord,
         request: &Request,
-        change: Transition,
+        mut change: Transition,
         batch: &mut Batch,
         entries: &mut Vec<HistoryEntry>,
         tasks: &mut Vec<EarlyTask>,
@@ -215,9 +223,16 @@ impl<S: Store> Owner<S> {
         let source = change.source_offset;
         let mut overlay = Overlay::with_changes(&self.store, std::mem::take(&mut batch.changed));
         let applied = apply(&mut overlay, &change)?;
-        for superseded in applied.superseded {
-            let key = transition_key(&change.workflow_id, superseded.source_offset, &superseded.epoch);
-            batch.superseded.push(HistoryEntry { key, value: None });
+        if let Some(hole) = applied.hole {
+            return Err((*hole).into());
+        }
+        // They stand before the record that forgets what they are about, whoever dies in between.
+        entries.extend(applied.tombstones.iter().map(|record| tombstone(&change.workflow_id, record)));
+        change.supersedes = applied.superseded;
+        for record in &change.supersedes {
+            self.in_flight.hold(source, self.history_next, self.epoch.as_ref());
+            batch.held.push(source);
+            batch.superseded.push((source, tombstone(&change.workflow_id, record)));
         }
         batch.touched.push(change.workflow_id.clone());
         let closed = applied.changed_runs.iter().filter(|run| run.close_time_ms.is_some());
@@ -256,6 +271,7 @@ impl<S: Store> Owner<S> {
         }
         batch.changed = overlay.into_changes();
         batch.covered = Some(source + 1);
+        batch.last_words.note(&change);
         let entry = entry(&HistoryRecord::Transition(change));
         batch.waiting.push_back(entry.key.clone());
         entries.push(entry);
@@ -277,17 +293,20 @@ impl<S: Store> Owner<S> {
     /// Takes a record of the history while the partition is owned.
     pub(crate) fn read_back(&mut self, record: LogRecord, actions: &mut Vec<Action>) -> Result<(), Stop> {
         self.history_next = record.offset + 1;
+        self.history_time_ms = self.history_time_ms.max(record.timestamp_ms);
         if self.is_next_own(&record) {
             return self.own_record_read_back(actions);
         }
         let own = self.epoch.clone();
         match read_history(&record)? {
-            None => Ok(()),
+            None => {
+                self.tombstone_read_back(&record);
+                Ok(())
+            }
             Some(HistoryRecord::Claim(_)) => Err(Stop::Deposed(record.offset)),
             Some(HistoryRecord::Position(position)) if own.as_ref() == Some(&position.epoch) => {
                 let key = HistoryRecord::Position(position.clone()).key();
-                self.position_read_back(&position, key, actions);
-                Ok(())
+                self.position_read_back(&position, key, actions)
             }
             Some(HistoryRecord::CommandsSkipped(skipped)) if own.as_ref() == Some(&skipped.epoch) => {
                 self.skip_read_back(&skipped, actions)
@@ -322,6 +341,8 @@ impl<S: Store> Owner<S> {
         if let Some(covered) = batch.covered {
             self.meta.cover(covered);
             self.meta.history_offset = self.history_next;
+            self.is_current();
+            self.last_words.append(batch.last_words);
             let mut rows: Vec<_> = batch.changed.into_iter().collect();
             rows.push(self.meta.row()?);
             self.store.write(rows)?;
@@ -338,11 +359,11 @@ impl<S: Store> Owner<S> {
                 AfterCommit::Send { source, outbound } => self.send(Some(source), None, outbound, actions),
             }
         }
+        for (source, entry) in batch.superseded {
+            self.append_tombstone(source, entry, actions);
+        }
         for source in batch.held {
             self.in_flight.release(source);
-        }
-        if !batch.superseded.is_empty() {
-            actions.push(Action::Append(batch.superseded));
         }
         actions.push(Action::Committed {
             applied_offset: batch.next,

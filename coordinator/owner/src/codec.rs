@@ -93,6 +93,7 @@ fn token_text(command: &Command) -> Option<&str> {
         | Command::SignalWithStartWorkflow(_)
         | Command::RequestCancelWorkflow(_)
         | Command::TerminateWorkflow(_)
+        | Command::DeleteWorkflow(_)
         | Command::FireTimer(_)
         | Command::EffectFailed(_)
         | Command::TaskLost(_)

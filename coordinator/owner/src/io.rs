@@ -216,6 +216,17 @@ pub enum Stop {
     /// History does not fit the state (R13).
     #[error("[TW0401] {0}")]
     Apply(#[from] ApplyError),
+    /// The state was away for longer than tombstones live: what was deleted meanwhile may have left no trace (R15). The
+    /// driver deletes it and builds it anew.
+    #[error(
+        "the state was last current {away_ms} ms ago, and tombstones live for {tombstones_live_ms} ms: it is built anew, since it may hold what is deleted"
+    )]
+    StateTooOld {
+        /// How long ago it was last current, by the broker's time.
+        away_ms: u64,
+        /// How long tombstones live.
+        tombstones_live_ms: u64,
+    },
     /// A history record that this version cannot read (R5).
     #[error(
         "[TW0402] the history record at offset {offset} cannot be read: {problem}. It was written by a newer version, or by something else: upgrade this node"

@@ -7,6 +7,7 @@
 mod backlog;
 mod batch;
 mod codec;
+mod forgetting;
 mod in_flight;
 mod io;
 mod marks;

@@ -20,6 +20,8 @@ pub(crate) struct Meta {
     pub(crate) position: Option<StoredPosition>,
     /// The last epochs, with the end of their valid sources: tells which keys were valid (R12).
     pub(crate) epochs: Vec<(Epoch, u64)>,
+    /// The broker's time at which the store last held everything, in milliseconds since 1970 (R15).
+    pub(crate) current_ms: u64,
 }
 
 /// A [`tidewright_schemas::Position`] as a row.

@@ -15,6 +15,7 @@ use tidewright_schemas::{CommandMark, Epoch};
 use crate::backlog::Backlogs;
 use crate::batch::Batch;
 use crate::codec::Forwarding;
+use crate::forgetting::LastWords;
 use crate::in_flight::InFlight;
 use crate::io::{Action, Input, LogRecord, Stop};
 use crate::meta::Meta;
@@ -70,6 +71,9 @@ pub struct Limits {
     pub position_interval_ms: u64,
     /// A due timer is sent again after this long, in milliseconds (R20).
     pub timer_repeat_ms: u64,
+    /// How long a deletion is remembered after the tombstones of what it deletes, in milliseconds; state that was away for
+    /// longer is built anew (R15, R31).
+    pub tombstones_live_ms: u64,
     /// Commands are kept for this long after their effects are out, in milliseconds (R15).
     pub command_window_ms: u64,
 }
@@ -87,6 +91,7 @@ impl Default for Limits {
             position_interval_ms: 1_000,
             timer_repeat_ms: 5_000,
             command_window_ms: 3_600_000,
+            tombstones_live_ms: 86_400_000,
         }
     }
 }
@@ -116,6 +121,12 @@ pub struct Owner<S> {
     pub(crate) recovery: Recovery,
     /// The history offset after the last record read.
     pub(crate) history_next: u64,
+    /// The broker's latest time in the history, as far as it was read.
+    pub(crate) history_time_ms: u64,
+    /// Tombstones that were appended and not read back, with the commands that wait for them.
+    pub(crate) tombstones_awaited: BTreeMap<String, u64>,
+    /// The last records of deletions: tombstoned once a position covers them.
+    pub(crate) last_words: LastWords,
     /// Commands that wait.
     pub(crate) queue: VecDeque<LogRecord>,
     pub(crate) queue_bytes: usize,
@@ -159,6 +170,9 @@ impl<S: Store> Owner<S> {
             epoch: None,
             recovery: Recovery::default(),
             history_next: 0,
+            history_time_ms: 0,
+            tombstones_awaited: BTreeMap::new(),
+            last_words: LastWords::default(),
             queue: VecDeque::new(),
             queue_bytes: 0,
             read_next: 0,

@@ -27,6 +27,8 @@ pub(crate) struct PositionKeeper {
     last_key: Option<String>,
     last_offsets: (u64, u64),
     last_written_ms: u64,
+    /// When one was last appended; one that was looked at and found to say nothing new does not count.
+    last_appended_ms: u64,
     now_ms: u64,
     commands_since: u64,
     /// What the log must hold at the last position.
@@ -109,7 +111,8 @@ impl<S: Store> Owner<S> {
         }
         let (released_offset, released_history_offset, released_epoch) = self.released();
         let offsets = (self.applied_next, released_offset);
-        if offsets == self.positions.last_offsets && !self.positions.must_be_written(&self.limits) {
+        let says_nothing = offsets == self.positions.last_offsets && !self.positions.must_be_written(&self.limits);
+        if says_nothing && !self.must_say_that_it_is_current() {
             // Nothing new; looked at again after another interval.
             self.positions.last_written_ms = self.positions.now_ms;
             return;
@@ -129,25 +132,39 @@ impl<S: Store> Owner<S> {
         keeper.written = true;
         keeper.commands_since = 0;
         keeper.last_written_ms = keeper.now_ms;
+        keeper.last_appended_ms = keeper.now_ms;
         keeper.last_offsets = offsets;
         keeper.pending = Some(position.clone());
         actions.push(Action::Append(vec![entry(&position.into())]));
     }
 
+    /// Whether nothing has happened for so long that a position must show how old the state is (R15).
+    fn must_say_that_it_is_current(&self) -> bool {
+        self.positions.now_ms.saturating_sub(self.positions.last_appended_ms) >= self.current_interval_ms()
+    }
+
     /// A position of the own epoch was read back.
-    pub(crate) fn position_read_back(&mut self, position: &Position, key: String, actions: &mut Vec<Action>) {
+    pub(crate) fn position_read_back(
+        &mut self,
+        position: &Position,
+        key: String,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), Stop> {
         let Some(confirmed) = self.positions.confirm(position.number, key, self.limits.command_window_ms) else {
-            return;
+            return Ok(());
         };
+        self.stay_current()?;
         self.meta.cover(confirmed.position.applied_offset);
         self.meta.position = Some(StoredPosition::from(&confirmed.position));
         if let Some(key) = confirmed.superseded {
             actions.push(Action::Append(vec![HistoryEntry { key, value: None }]));
         }
+        self.tombstone_last_words(confirmed.position.released_offset, actions);
         actions.push(Action::CommitCommands { offset: confirmed.position.released_offset });
         if let Some(below) = confirmed.below.filter(|below| *below > 0) {
             actions.push(Action::DeleteCommands { below });
         }
+        Ok(())
     }
 
     /// The log must hold the command that the last position names (R15).

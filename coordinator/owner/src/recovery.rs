@@ -3,17 +3,18 @@
 
 use std::collections::BTreeMap;
 
-use tidewright_core::{Effect, Overlay, Store, apply, effects};
+use tidewright_core::{Effect, Overlay, Store, apply, effects, first_hole};
 use tidewright_schemas::{Claim, CommandsSkipped, Epoch, HistoryRecord, LostCommands, Position, Transition};
 
+use crate::forgetting::{LastWords, tombstone};
 use crate::io::{AcceptedLoss, Action, Bounds, HistoryEntry, LogRecord, Stop};
 use crate::meta::StoredPosition;
 use crate::owner::{Owner, Phase};
 
 /// After how many applied records the store is written.
 const FLUSH_RECORDS: usize = 1_000;
-/// How many invalid keys are remembered for tombstones; more stay as they are and harm nobody.
-const INVALID_KEYS_MAX: usize = 10_000;
+/// How many such keys are remembered for tombstones; more stay as they are and harm nobody.
+const UNNEEDED_KEYS_MAX: usize = 10_000;
 
 /// What recovery gathers.
 #[derive(Debug, Default)]
@@ -22,7 +23,8 @@ pub(crate) struct Recovery {
     claim: Option<Epoch>,
     /// Effects that may not be out, by command.
     unreleased: BTreeMap<u64, Unreleased>,
-    invalid_keys: Vec<String>,
+    /// Keys of records that nobody needs.
+    unneeded_keys: Vec<String>,
     changed: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     applied_since_flush: usize,
     commands: Option<crate::io::LogBounds>,
@@ -39,6 +41,17 @@ struct Unreleased {
     history_offset: u64,
     epoch: Epoch,
     effects: Vec<Effect>,
+    /// Tombstones of what it supersedes.
+    superseded: Vec<HistoryEntry>,
+}
+
+impl Recovery {
+    /// A record that counts for nothing, or is a leftover of a run that is deleted.
+    fn remember_unneeded(&mut self, key: String) {
+        if self.unneeded_keys.len() < UNNEEDED_KEYS_MAX {
+            self.unneeded_keys.push(key);
+        }
+    }
 }
 
 impl<S: Store> Owner<S> {
@@ -83,6 +96,8 @@ impl<S: Store> Owner<S> {
     pub(crate) fn recover(&mut self, record: LogRecord, actions: &mut Vec<Action>) -> Result<(), Stop> {
         let offset = record.offset;
         self.history_next = offset + 1;
+        self.history_time_ms = self.history_time_ms.max(record.timestamp_ms);
+        self.check_age()?;
         let applied_before = offset < self.meta.history_offset;
         if offset >= self.recovery.history_end {
             self.recovery.next_at_bounds.get_or_insert(self.meta.next_source);
@@ -128,15 +143,21 @@ impl<S: Store> Owner<S> {
             }
             let changed = std::mem::take(&mut self.recovery.changed);
             let mut overlay = Overlay::with_changes(&self.store, changed);
-            apply(&mut overlay, change)?;
+            let applied = apply(&mut overlay, change)?;
             self.recovery.changed = overlay.into_changes();
+            if applied.is_leftover && change.origin().is_none() && !LastWords::are(change) {
+                self.recovery.remember_unneeded(change.key());
+            }
             self.recovery.applied_since_flush += 1;
             self.meta.cover(source + 1);
         }
+        self.last_words.note(change);
         let effects = effects(change);
-        if !effects.is_empty() {
+        if !effects.is_empty() || !change.supersedes.is_empty() {
             let epoch = change.epoch.clone();
-            self.recovery.unreleased.insert(source, Unreleased { history_offset: offset, epoch, effects });
+            let superseded = change.supersedes.iter().map(|record| tombstone(&change.workflow_id, record)).collect();
+            let unreleased = Unreleased { history_offset: offset, epoch, effects, superseded };
+            self.recovery.unreleased.insert(source, unreleased);
         }
         Ok(())
     }
@@ -159,9 +180,8 @@ impl<S: Store> Owner<S> {
     fn remember_invalid(&mut self, record: &HistoryRecord) {
         if let HistoryRecord::Transition(change) = record
             && self.meta.never_valid(&change.epoch, change.source_offset)
-            && self.recovery.invalid_keys.len() < INVALID_KEYS_MAX
         {
-            self.recovery.invalid_keys.push(record.key());
+            self.recovery.remember_unneeded(record.key());
         }
     }
 
@@ -176,7 +196,12 @@ impl<S: Store> Owner<S> {
     /// The own claim is read back: the partition is owned from here on.
     fn own(&mut self, epoch: Epoch, actions: &mut Vec<Action>) -> Result<(), Stop> {
         self.meta.history_offset = epoch.offset + 1;
+        self.is_current();
         self.flush_recovered()?;
+        // Unless the run was deleted after it, a hole is a loss (R13).
+        if let Some(hole) = first_hole(&self.store)? {
+            return Err(hole.into());
+        }
         self.epoch = Some(epoch);
         match self.find_commands() {
             Err(Stop::CommandsDeleted(lost)) => self.skip_if_accepted(lost, actions),
@@ -196,7 +221,7 @@ impl<S: Store> Owner<S> {
             self.last_command = position.last_command;
         }
         actions.push(Action::Owned(epoch));
-        let tombstones: Vec<_> = std::mem::take(&mut self.recovery.invalid_keys)
+        let tombstones: Vec<_> = std::mem::take(&mut self.recovery.unneeded_keys)
             .into_iter()
             .map(|key| HistoryEntry { key, value: None })
             .collect();
@@ -213,6 +238,9 @@ impl<S: Store> Owner<S> {
 
     fn release_again(&mut self, source: u64, unreleased: Unreleased, actions: &mut Vec<Action>) -> Result<(), Stop> {
         self.in_flight.hold(source, unreleased.history_offset, Some(&unreleased.epoch));
+        for entry in unreleased.superseded {
+            self.append_tombstone(source, entry, actions);
+        }
         for effect in unreleased.effects {
             match effect {
                 Effect::Task { workflow_id, task } => self.send_task(source, &workflow_id, &task, true, actions)?,

@@ -127,6 +127,7 @@ mod tests {
             history_digest: None,
             rows: vec![RowFact::DeadLettered(dead)],
             next_run: None,
+            supersedes: Vec::new(),
         };
         let mut report = Report::default();
         report.changed("StartWorkflow", &change);

@@ -232,7 +232,7 @@ mod tests {
             event_id: None,
             traceparent: None,
         };
-        let context = Context { incarnation: "i".to_owned(), partition: 0, offset: 0, timestamp_ms: 1 };
+        let context = Context { incarnation: "i".to_owned(), timestamp_ms: 1, ..Context::default() };
         let Decided::Change(change) = decide(&store, &request, &context).unwrap() else { panic!("it starts") };
         let change = change.into_transition(Epoch { offset: 0, key: "c".to_owned() }, &context);
         let mut overlay = Overlay::new(&store);

@@ -73,6 +73,27 @@ pub struct RequestCancelWorkflow {
     pub reply_to: Option<ReplyTo>,
 }
 
+/// Deletes a run: its history, its rows and what the index knows of it. An open run is terminated first.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct DeleteWorkflow {
+    /// The run that is meant. Default: the latest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<RunId>,
+    /// Why, for people. It is kept for as long as the deletion is remembered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Makes repeats one. The header `ce_id` stands in for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// Who asks, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+    /// Whom to answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<ReplyTo>,
+}
+
 /// Ends a workflow at once; its code is not asked.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]

@@ -26,6 +26,8 @@ pub enum TimerTarget {
     WorkflowTimeout,
     /// A timeout of the wait for an attempt's next heartbeat.
     ActivityHeartbeat,
+    /// The next step of a run's deletion.
+    RunDeletion,
 }
 
 /// Internal: something is due. Ignored unless identity, generation and due time are those that the run still has.

@@ -9,7 +9,7 @@ mod internal;
 mod start;
 mod worker;
 
-pub use control::{RequestCancelWorkflow, Signal, SignalWorkflow, TerminateWorkflow};
+pub use control::{DeleteWorkflow, RequestCancelWorkflow, Signal, SignalWorkflow, TerminateWorkflow};
 pub use internal::{EffectFailed, EffectFailure, FireTimer, TaskLost, TimerTarget, WorkerLost};
 pub use start::{SignalWithStartWorkflow, StartWorkflow, WorkflowIdConflictPolicy, WorkflowIdReusePolicy};
 pub use worker::{
@@ -33,6 +33,8 @@ tagged_enum! {
         RequestCancelWorkflow(RequestCancelWorkflow),
         /// Ends a workflow at once.
         TerminateWorkflow(TerminateWorkflow),
+        /// Deletes a run.
+        DeleteWorkflow(DeleteWorkflow),
         /// A worker advanced a workflow.
         CompleteWorkflowTask(CompleteWorkflowTask),
         /// A worker could not advance a workflow.
@@ -137,6 +139,7 @@ impl Command {
             Self::SignalWithStartWorkflow(both) => both.start.reply_to = Some(reply_to),
             Self::RequestCancelWorkflow(cancel) => cancel.reply_to = Some(reply_to),
             Self::TerminateWorkflow(terminate) => terminate.reply_to = Some(reply_to),
+            Self::DeleteWorkflow(delete) => delete.reply_to = Some(reply_to),
             Self::ConfirmTask(confirm) => confirm.reply_to = reply_to,
             _ => {}
         }
@@ -152,6 +155,7 @@ impl Command {
             Self::SignalWithStartWorkflow(both) => both.start.reply_to.as_ref(),
             Self::RequestCancelWorkflow(cancel) => cancel.reply_to.as_ref(),
             Self::TerminateWorkflow(terminate) => terminate.reply_to.as_ref(),
+            Self::DeleteWorkflow(delete) => delete.reply_to.as_ref(),
             Self::ConfirmTask(confirm) => Some(&confirm.reply_to),
             _ => None,
         }

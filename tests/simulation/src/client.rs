@@ -99,6 +99,9 @@ impl World {
         if self.dice.chance(500) {
             self.signaller_step()?;
         }
+        if self.goes_wrong(self.plan.faults.delete_run) {
+            self.deleter_step()?;
+        }
         let at = self.dice.below(self.client.requests.len());
         self.hear(at)?;
         let now = self.mono_ms;
@@ -186,8 +189,10 @@ impl World {
                 self.progress += 1;
             }
         }
+        // A request whose run is deleted was never made.
+        let is_deleted = |run_id: &RunId| self.truth.iter().any(|truth| truth.deletions.has_run(run_id));
         let mut runs = request.answers.iter().filter_map(|answer| match answer {
-            Answer::WorkflowStarted(started) => Some(started.run_id.clone()),
+            Answer::WorkflowStarted(started) if !is_deleted(&started.run_id) => Some(started.run_id.clone()),
             _ => None,
         });
         let first = runs.next();

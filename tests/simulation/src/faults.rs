@@ -75,7 +75,10 @@ impl World {
     pub(crate) fn compact(&mut self, partition: u32) {
         let end = self.log(&Place::History(partition)).end;
         let point = self.dice.within(0, end);
-        let tombstones_below = if self.dice.chance(500) { self.dice.within(0, point) } else { 0 };
+        // A tombstone goes when it is old enough, and what it is about went before.
+        let old = self.broker_ms().saturating_sub(self.plan.limits.tombstones_live_ms);
+        let old = self.log(&Place::History(partition)).end_of_older_than(old).min(point);
+        let tombstones_below = if self.dice.chance(500) { self.dice.within(0, old) } else { 0 };
         let removed = self.log(&Place::History(partition)).compact(point, tombstones_below);
         self.stats.compacted += removed as u64;
         self.note(|_| format!("history {partition} is compacted below {point}: {removed} records go"));

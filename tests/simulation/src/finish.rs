@@ -64,6 +64,12 @@ impl World {
         let mut requests = Requests::new();
         let truth = &self.truth[partition as usize];
         for ((workflow_id, run_id), events) in &truth.histories {
+            if truth.deletions.is_deleted(workflow_id, run_id) {
+                let found = read::history(&truth.rows, workflow_id, run_id, 1, 1);
+                let is_gone = found.is_ok_and(|page| page.is_none());
+                ensure!(is_gone, "r31_a_deleted_run_is_not_found", "{workflow_id} {run_id}");
+                continue;
+            }
             check_history(workflow_id, run_id, events, &mut requests)?;
             let page = read::history(&truth.rows, workflow_id, run_id, 1, usize::MAX)
                 .map_err(|e| violation("r17_reads_work", e.to_string()))?;
@@ -110,11 +116,14 @@ impl World {
         self.note(|_| "everything is REBUILT from history".to_owned());
         self.run_to_the_end()?;
         for (partition, rows) in before {
+            if self.plan.faults.compact > 0 {
+                self.check_deleted_is_gone(partition)?;
+            }
             let expected = rows.all().iter().filter(|(key, _)| *key != b"m");
             let expected = expected.map(|(key, value)| (key.as_slice(), value.as_slice())).collect();
             let node = self.assigned[partition as usize];
             let rebuilt = &self.nodes[node].stores[&partition];
-            if let Some(difference) = rebuilt.look(|rows| difference(rows.all(), &expected)) {
+            if let Some(difference) = rebuilt.look(|rows| difference(rows, &expected)) {
                 let what = format!("partition {partition}: {difference}");
                 return Err(violation("r14_a_rebuild_equals_what_was_held", what));
             }

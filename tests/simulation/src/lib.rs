@@ -11,6 +11,7 @@
 mod accept;
 mod beacons;
 mod client;
+mod deleter;
 mod dice;
 mod disk;
 mod faults;

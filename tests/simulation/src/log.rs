@@ -107,6 +107,14 @@ impl SimLog {
         self.records.range(from..).map(|(_, record)| record)
     }
 
+    /// The first offset from which on a record is as young as this, or younger.
+    pub(crate) fn end_of_older_than(&self, timestamp_ms: u64) -> u64 {
+        self.records
+            .values()
+            .find(|record| record.timestamp_ms >= timestamp_ms)
+            .map_or(self.end, |record| record.offset)
+    }
+
     pub(crate) fn delete_below(&mut self, offset: u64) {
         let offset = offset.min(self.end);
         if offset > self.start {

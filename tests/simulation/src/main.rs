@@ -138,6 +138,8 @@ fn summary(options: &Options, stats: &Stats, seconds: f64) -> String {
         claims,
         zombie_records,
         compacted,
+        deleted,
+        too_old,
         losses,
         accepted,
         steps,
@@ -146,7 +148,7 @@ fn summary(options: &Options, stats: &Stats, seconds: f64) -> String {
     format!(
         "simulation: {seeds} seeds passed in {seconds:.1} s ({workflows} workflows, {cut_short} cut \
          short, {signals} signals, {commands} commands, {steps} steps, \
-         {kills} kills, {claims} claims, {zombie_records} zombie records, {compacted} records compacted away, {losses} planted \
+         {kills} kills, {claims} claims, {zombie_records} zombie records, {compacted} records compacted away, {deleted} runs deleted, {too_old} stores too old, {losses} planted \
          losses noticed, {accepted} accepted)"
     )
 }

@@ -1,8 +1,9 @@
 //! Nodes: which partitions each believes to own, its stores, its clock, its crashes.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use tidewright_core::Rows as _;
+use tidewright_core::{MemoryRows, Rows as _, Store as _, waste};
+use tidewright_owner::Stop;
 
 use crate::beacons::Watch;
 use crate::dice::Dice;
@@ -98,7 +99,7 @@ impl World {
             return Ok(());
         };
         let expected = self.truth[partition as usize].rows_at(history_offset);
-        if let Some(difference) = disk.look(|rows| difference(rows.all(), &expected)) {
+        if let Some(difference) = disk.look(|rows| difference(rows, &expected)) {
             let what = format!("partition {partition} at history offset {history_offset}: {difference}");
             return Err(violation("r11_the_store_holds_only_what_is_committed", what));
         }
@@ -158,6 +159,11 @@ impl World {
             End::Trouble(_) => {
                 self.nodes[node].believes.insert(partition, again_at);
             }
+            End::Stop(Stop::StateTooOld { .. }) => {
+                self.stats.too_old += 1;
+                self.nodes[node].stores.remove(&partition);
+                self.nodes[node].believes.insert(partition, again_at);
+            }
             End::Stop(stop) if stop.is_temporary() => {
                 // A heartbeat acked afterwards says whether the partition is still assigned (R12).
                 if self.assigned[partition as usize] == node {
@@ -199,11 +205,21 @@ pub(crate) fn meta(disk: &Disk) -> Checked<Option<(u64, u64)>> {
     Ok(Some(numbers))
 }
 
-/// The first row that two states do not share, but for the owner's own.
-pub(crate) fn difference(held: &BTreeMap<Vec<u8>, Vec<u8>>, expected: &BTreeMap<&[u8], &[u8]>) -> Option<String> {
-    let held = held.iter().map(|(key, value)| (key.as_slice(), value.as_slice()));
-    let mut held = held.filter(|(key, _)| *key != b"m");
-    let mut expected = expected.iter().map(|(key, value)| (*key, *value));
+/// The first row that two states do not share, but for the owner's own, and for what nothing reads any more.
+pub(crate) fn difference(held: &MemoryRows, expected: &BTreeMap<&[u8], &[u8]>) -> Option<String> {
+    let deletes = expected.keys().any(|key| key.first() == Some(&b'x'));
+    let mut ignored = BTreeSet::new();
+    if deletes {
+        let mut rows = MemoryRows::default();
+        // Memory takes every write.
+        let _ = rows.write(expected.iter().map(|(key, value)| (key.to_vec(), Some(value.to_vec()))).collect());
+        ignored.extend(waste(&rows).unwrap_or_default());
+        ignored.extend(waste(held).unwrap_or_default());
+    }
+    let held = held.all().iter().map(|(key, value)| (key.as_slice(), value.as_slice()));
+    let mut held = held.filter(|(key, _)| *key != b"m" && !ignored.contains(*key));
+    let expected = expected.iter().map(|(key, value)| (*key, *value));
+    let mut expected = expected.filter(|(key, _)| !ignored.contains(*key));
     loop {
         let (left, right) = (held.next(), expected.next());
         if left != right {

@@ -35,6 +35,7 @@ pub(crate) struct Faults {
     pub(crate) duplicate: u64,
     pub(crate) misplace: u64,
     pub(crate) skip_offsets: u64,
+    pub(crate) delete_run: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -92,6 +93,7 @@ fn limits(dice: &mut Dice) -> Limits {
         position_commands: dice.within(1, 30),
         position_interval_ms: dice.within(20, 2_000),
         timer_repeat_ms: dice.within(50, 2_000),
+        tombstones_live_ms: dice.within(5_000, 30_000),
         command_window_ms: if dice.chance(500) { 0 } else { dice.within(1, 3_000) },
     }
 }
@@ -127,6 +129,7 @@ impl Faults {
             duplicate: some(500, 200),
             misplace: some(400, 200),
             skip_offsets: some(300, 200),
+            delete_run: some(400, 300),
         }
     }
 }

@@ -9,6 +9,7 @@ use tidewright_schemas::{
     TaskId, TaskVerdict, Transition, WorkflowId, transition_key,
 };
 
+use crate::deleter::Deletions;
 use crate::violation::{Checked, ensure, violation};
 
 /// A row's value and the history offset after the record that wrote it.
@@ -32,6 +33,7 @@ pub(crate) struct Truth {
     pub(crate) answers: BTreeMap<String, Vec<Answer>>,
     pub(crate) sources: BTreeMap<u64, WorkflowId>,
     closed_activities: BTreeSet<(RunId, EventId)>,
+    pub(crate) deletions: Deletions,
     pub(crate) histories: BTreeMap<(WorkflowId, RunId), Vec<HistoryEvent>>,
     origins: BTreeSet<(WorkflowId, String)>,
     /// Effects of valid records that no valid position says are out.
@@ -89,8 +91,10 @@ impl Truth {
 
     fn tombstone(&mut self, key: &str) -> Checked {
         if key.starts_with("transition/") {
-            let harmless = !self.valid_keys.contains(key) || self.superseded_keys.contains(key);
-            ensure!(harmless, "r12_no_valid_key_is_tombstoned", "{key}");
+            if self.valid_keys.contains(key) && !self.superseded_keys.contains(key) {
+                let released = self.position.as_ref().map_or(0, |(position, _)| position.released_offset);
+                self.deletions.tombstoned(key, released, &self.superseded_keys)?;
+            }
         } else if key.starts_with("position/") {
             let last = self.position.as_ref().is_some_and(|(_, last)| last == key);
             ensure!(!last, "r2_the_last_position_is_kept", "{key}");
@@ -143,8 +147,11 @@ impl Truth {
         self.sources.insert(source, change.workflow_id.clone());
         self.valid_records += 1;
         self.check_boundaries(change)?;
+        self.deletions.landed(change);
         let mut overlay = Overlay::new(&self.rows);
         let applied = apply(&mut overlay, change).map_err(|e| violation("r13_histories_are_gapless", e.to_string()))?;
+        let follows = applied.hole.is_none() && !applied.is_leftover;
+        ensure!(follows, "r13_histories_are_gapless", "{change:?}");
         let rows: Vec<_> = overlay.into_changes().into_iter().collect();
         for (key, value) in &rows {
             self.versions.entry(key.clone()).or_default().push((offset + 1, value.clone()));
@@ -193,7 +200,10 @@ impl Truth {
                 }
                 RowFact::OriginSeen(seen) => {
                     let new = self.origins.insert((change.workflow_id.clone(), seen.origin.clone()));
-                    ensure!(new, "r9_a_forwarded_command_is_taken_once", "{}", seen.origin);
+                    // A deletion says again what it must not forget.
+                    let again =
+                        matches!(change.rows.first(), Some(RowFact::DeletionAdvanced(_) | RowFact::RunForgotten(_)));
+                    ensure!(new || again, "r9_a_forwarded_command_is_taken_once", "{}", seen.origin);
                 }
                 RowFact::EventBuffered(buffered) => self.remember_ends(change, &buffered.events)?,
                 RowFact::DetachedActivityClosed(closed) => {

@@ -43,6 +43,10 @@ pub struct Stats {
     pub zombie_records: u64,
     /// Records that compaction removed.
     pub compacted: u64,
+    /// Runs that were deleted.
+    pub deleted: u64,
+    /// Stores that were away for too long.
+    pub too_old: u64,
     /// Losses that were planted and noticed.
     pub losses: u64,
     /// Losses that were accepted.
@@ -63,6 +67,8 @@ impl Stats {
             claims,
             zombie_records,
             compacted,
+            deleted,
+            too_old,
             losses,
             accepted,
             steps,
@@ -75,6 +81,8 @@ impl Stats {
         self.claims += claims;
         self.zombie_records += zombie_records;
         self.compacted += compacted;
+        self.deleted += deleted;
+        self.too_old += too_old;
         self.losses += losses;
         self.accepted += accepted;
         self.steps += steps;

@@ -7,7 +7,8 @@ use std::pin::Pin;
 
 use serde::Serialize;
 use tidewright_schemas::{
-    Answer, Command, Payload, PayloadError, Rejected, RequestCancelWorkflow, RunId, SignalWorkflow, TerminateWorkflow,
+    Answer, Command, DeleteWorkflow, Payload, PayloadError, Rejected, RequestCancelWorkflow, RunId, SignalWorkflow,
+    TerminateWorkflow,
 };
 use uuid::Uuid;
 
@@ -127,6 +128,19 @@ impl<O, S> WorkflowHandle<O, S> {
             ..TerminateWorkflow::default()
         };
         self.ask(terminate.into()).await
+    }
+
+    /// Deletes the run, its history and every trace of it in the engine; an open one is terminated first. It is gone for
+    /// everybody when this resolves; what is left on Kafka goes as compaction comes by.
+    pub async fn delete(&self, reason: impl Into<String> + Send) -> Result<RunId, RequestError> {
+        let delete = DeleteWorkflow {
+            run_id: self.run_id.clone(),
+            reason: Some(reason.into()),
+            request_id: Some(random_id()),
+            identity: Some(self.client.config().identity.clone()),
+            reply_to: None,
+        };
+        self.ask(delete.into()).await
     }
 
     async fn ask(&self, command: Command) -> Result<RunId, RequestError> {

@@ -47,6 +47,22 @@ async fn what_is_asked_of_a_workflow_is_passed_on() {
 }
 
 #[tokio::test]
+async fn a_run_is_deleted_by_its_own_method() {
+    let node = Served::start(FakeNode::default()).await;
+    let delete = async |query: &str| {
+        let url = format!("{}/api/v1/namespaces/default/workflows/w?{query}", node.url);
+        let response = reqwest::Client::new().delete(url).send().await.unwrap();
+        (response.status().as_u16(), response.json::<serde_json::Value>().await.unwrap())
+    };
+    assert_eq!(delete("run_id=r7&reason=asked").await, (200, json!({"workflow_id": "w", "run_id": "r1"})));
+    let Command::DeleteWorkflow(asked) = node.node.asked.lock().unwrap().pop().unwrap().0 else { panic!("no delete") };
+    assert_eq!((asked.run_id.as_ref().map(|id| id.as_str()), asked.reason.as_deref()), (Some("r7"), Some("asked")));
+    assert!(asked.request_id.is_some(), "a deletion that may be sent again has a request id");
+    assert_eq!(delete("reason=TW0206").await.1["code"], "TW0206");
+    assert_eq!(delete("force=true").await.1["code"], "TW0608");
+}
+
+#[tokio::test]
 async fn what_is_asked_in_vain_says_why() {
     let node = Served::start(FakeNode::default()).await;
     let json = "application/json";

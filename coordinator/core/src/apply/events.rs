@@ -16,6 +16,7 @@ pub(super) fn new_run(change: &Transition) -> Option<RunRow> {
         task_queue: started.task_queue.clone(),
         status: WorkflowStatus::Running,
         start_time_ms: first.event_time_ms,
+        started_offset: change.source_offset,
         close_time_ms: None,
         time_ms: first.event_time_ms,
         next_event_id: 1,

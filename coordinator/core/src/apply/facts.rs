@@ -43,6 +43,8 @@ pub(super) fn apply<R: Rows>(applying: &mut Applying<'_, R>, fact: &RowFact) -> 
         }
         // What was said to others is no state; the origin is remembered by the caller, for it needs no run.
         RowFact::Answered(_) | RowFact::DeadLettered(_) | RowFact::OriginSeen(_) | RowFact::WorkersTold(_) => Ok(()),
+        // A record that holds one of these is applied as a whole by `deletion`.
+        RowFact::RunDeleted(_) | RowFact::DeletionAdvanced(_) | RowFact::RunForgotten(_) => Ok(()),
     }
 }
 

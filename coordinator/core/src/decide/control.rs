@@ -111,7 +111,11 @@ pub(super) fn terminate<R: Rows>(
 }
 
 /// The run that is meant: the one that is named, or the workflow's latest.
-fn find<R: Rows>(state: &State<'_, R>, id: &WorkflowId, run_id: Option<&RunId>) -> Result<(RunId, RunRow), Refusal> {
+pub(super) fn find<R: Rows>(
+    state: &State<'_, R>,
+    id: &WorkflowId,
+    run_id: Option<&RunId>,
+) -> Result<(RunId, RunRow), Refusal> {
     let found = match run_id {
         Some(run_id) => Some(run_id.clone()),
         None => state.workflow(id)?.map(|row| row.current_run),
@@ -144,7 +148,7 @@ pub(super) fn check_signal(id: &WorkflowId, name: &str, input: Option<&Payload>)
     check_payload(id, "input", input)
 }
 
-fn check_names(names: &[(&str, Option<&String>)]) -> Result<(), Rejection> {
+pub(super) fn check_names(names: &[(&str, Option<&String>)]) -> Result<(), Rejection> {
     for (field, value) in names {
         let bytes = value.map_or(1, String::len);
         if bytes == 0 || bytes > NAME_BYTES_MAX {
@@ -171,7 +175,7 @@ fn answer(reply_to: &ReplyTo, run_id: RunId) -> Answered {
     Answered { reply_to: reply_to.clone(), answer: Answer::RequestAccepted(RequestAccepted { run_id }) }
 }
 
-fn accept(mut draft: Draft, reply_to: Option<&ReplyTo>, run_id: RunId) -> Decided {
+pub(super) fn accept(mut draft: Draft, reply_to: Option<&ReplyTo>, run_id: RunId) -> Decided {
     if let Some(reply_to) = reply_to {
         draft.row(answer(reply_to, run_id));
     }
@@ -179,7 +183,7 @@ fn accept(mut draft: Draft, reply_to: Option<&ReplyTo>, run_id: RunId) -> Decide
 }
 
 /// The same request again: the same answer, if anyone wants one.
-fn accepted_before(id: &WorkflowId, reply_to: Option<&ReplyTo>, run_id: RunId) -> Decided {
+pub(super) fn accepted_before(id: &WorkflowId, reply_to: Option<&ReplyTo>, run_id: RunId) -> Decided {
     match reply_to {
         None => Decided::Nothing,
         Some(reply_to) => Change::of_rows(id.clone(), vec![answer(reply_to, run_id).into()]).into(),

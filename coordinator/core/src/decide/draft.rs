@@ -139,6 +139,14 @@ impl Draft {
         run: &RunRow,
         reserved: usize,
     ) -> Result<(), RowsError> {
+        self.fail_task_that_is_out(run);
+        self.task_ended();
+        self.flush(state, reserved)?;
+        Ok(())
+    }
+
+    /// The run ends while its workflow task is out: history tells what became of it, unless its beginning is no event.
+    pub(crate) fn fail_task_that_is_out(&mut self, run: &RunRow) {
         if let WorkflowTaskState::Out { scheduled_event_id, retried: false, .. } = run.workflow_task {
             let failure = Failure::server("TW0306", "the run was ended while its workflow task was out", false);
             self.event(WorkflowTaskFailed {
@@ -149,9 +157,6 @@ impl Draft {
                 worker: WorkerIdentity::default(),
             });
         }
-        self.task_ended();
-        self.flush(state, reserved)?;
-        Ok(())
     }
 
     /// Turns buffered events into events, as many as fit the record beside what it holds and `reserved` bytes that are

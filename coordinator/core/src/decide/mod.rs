@@ -6,6 +6,7 @@ mod activity_retry;
 mod confirm;
 mod control;
 mod decisions;
+mod delete;
 mod draft;
 mod fit;
 mod heartbeat;
@@ -83,6 +84,7 @@ fn dispatch<R: Rows>(state: &State<'_, R>, request: &Request, context: &Context)
         (Command::SignalWorkflow(c), _) => control::signal(state, request, c, context),
         (Command::RequestCancelWorkflow(c), _) => control::request_cancel(state, request, c, context),
         (Command::TerminateWorkflow(c), _) => control::terminate(state, request, c, context),
+        (Command::DeleteWorkflow(c), _) => delete::delete(state, request, c, context),
         (Command::CompleteWorkflowTask(c), Some(token)) => workflow_task::complete(state, token, c, context),
         (Command::FailWorkflowTask(c), Some(token)) => workflow_task::fail(state, token, c, context),
         (Command::RecordActivityStarted(c), Some(token)) => activity::record_started(state, token, c, context),

@@ -70,8 +70,10 @@ impl<'a> Start<'a> {
 
     fn decide<R: Rows>(&self, state: &State<'_, R>, policy: WorkflowIdConflictPolicy, context: &Context) -> Decision {
         let id = &self.command.workflow_id;
+        // A request whose run is deleted was never made.
         if let Some(request_id) = self.request_id
             && let Some(RequestRow { run_id, started }) = state.request(id, request_id)?
+            && state.run(id, &run_id)?.is_some()
         {
             return Ok(self.repeated(run_id, started));
         }

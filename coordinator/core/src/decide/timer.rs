@@ -28,11 +28,12 @@ pub(super) fn fire<R: Rows>(
         | TimerTarget::ActivityScheduleToStart
         | TimerTarget::ActivityScheduleToClose
         | TimerTarget::ActivityHeartbeat => fire_for_activity(state, workflow_id, command, context),
+        TimerTarget::RunDeletion => super::delete::advance(state, workflow_id, command, context),
     }
 }
 
 /// Early by the command's own broker timestamp: ignored, and armed again.
-fn early(command: &FireTimer, context: &Context) -> Option<Decided> {
+pub(super) fn early(command: &FireTimer, context: &Context) -> Option<Decided> {
     let wait_ms = command.due_ms.saturating_sub(context.timestamp_ms);
     (wait_ms > 0).then_some(Decided::Early { wait_ms })
 }

@@ -14,6 +14,12 @@ pub(crate) const ORIGIN: u8 = b'o';
 pub(crate) const DUE: u8 = b'd';
 pub(crate) const BY_START: u8 = b's';
 pub(crate) const STARTED_BY: u8 = b'i';
+pub(crate) const RECORD: u8 = b'h';
+pub(crate) const DELETED: u8 = b'x';
+pub(crate) const DELETE_REQUEST: u8 = b'z';
+pub(crate) const HOLE: u8 = b'y';
+pub(crate) const BY_ORDER: u8 = b'n';
+pub(crate) const DELETED_BY_ORDER: u8 = b'v';
 
 fn of_workflow(kind: u8, workflow_id: &WorkflowId) -> Vec<u8> {
     let mut key = Vec::with_capacity(workflow_id.as_str().len() + 64);
@@ -56,13 +62,40 @@ pub(crate) fn accepted_request(workflow_id: &WorkflowId, run_id: &RunId, request
     key
 }
 
+/// A request to delete a run.
+pub(crate) fn delete_request(workflow_id: &WorkflowId, request_id: &str) -> Vec<u8> {
+    let mut key = of_workflow(DELETE_REQUEST, workflow_id);
+    key.extend_from_slice(request_id.as_bytes());
+    key
+}
+
+/// All runs of a workflow, the latest first: those that are there, or those that are deleted.
+pub(crate) fn all_in_order(kind: u8, workflow_id: &WorkflowId) -> Vec<u8> {
+    of_workflow(kind, workflow_id)
+}
+
+/// A run's place among those of its workflow, by the command that started it.
+pub(crate) fn in_order(kind: u8, workflow_id: &WorkflowId, started_offset: u64) -> Vec<u8> {
+    numbered(of_workflow(kind, workflow_id), u64::MAX - started_offset)
+}
+
+/// A run that is deleted, while that is remembered.
+pub(crate) fn deleted(workflow_id: &WorkflowId, run_id: &RunId) -> Vec<u8> {
+    of_run(DELETED, workflow_id, run_id)
+}
+
+/// A run whose history has a hole.
+pub(crate) fn hole(workflow_id: &WorkflowId, run_id: &RunId) -> Vec<u8> {
+    of_run(HOLE, workflow_id, run_id)
+}
+
 pub(crate) fn origin(workflow_id: &WorkflowId, origin: &str) -> Vec<u8> {
     let mut key = of_workflow(ORIGIN, workflow_id);
     key.extend_from_slice(origin.as_bytes());
     key
 }
 
-/// Rows of one kind of one run: `EVENT`, `ACTIVITY`, `TIMER` or `BUFFERED`.
+/// Rows of one kind of one run: `EVENT`, `ACTIVITY`, `TIMER`, `BUFFERED`, `RECORD` or `ACCEPTED_REQUEST`.
 pub(crate) fn all_of_run(kind: u8, workflow_id: &WorkflowId, run_id: &RunId) -> Vec<u8> {
     of_run(kind, workflow_id, run_id)
 }

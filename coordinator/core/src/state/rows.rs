@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tidewright_schemas::api::WorkflowStatus;
 use tidewright_schemas::{
-    Epoch, EventId, Failure, FireTimer, HistoryEvent, Payload, RetryPolicy, RunId, TimerTarget, WorkerIdentity,
-    WorkflowId,
+    EventId, Failure, FireTimer, HistoryEvent, Payload, RetryPolicy, RunId, SupersededRecord, TimerTarget,
+    WorkerIdentity, WorkflowId,
 };
 
 use crate::json_text;
@@ -30,6 +30,8 @@ pub(crate) struct RunRow {
     pub(crate) task_queue: String,
     pub(crate) status: WorkflowStatus,
     pub(crate) start_time_ms: u64,
+    /// The command that started it.
+    pub(crate) started_offset: u64,
     pub(crate) close_time_ms: Option<u64>,
     /// Time of the last event (R6).
     pub(crate) time_ms: u64,
@@ -164,15 +166,6 @@ pub(crate) enum ActivityState {
     Started { time_ms: u64, worker: WorkerIdentity },
     /// The last attempt failed; waits for the next.
     BackingOff { due_ms: u64 },
-}
-
-/// A record of which nothing is needed once a newer one of the same row is committed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SupersededRecord {
-    /// Offset of its command.
-    pub source_offset: u64,
-    /// Its epoch.
-    pub epoch: Epoch,
 }
 
 /// An open timer.

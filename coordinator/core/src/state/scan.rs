@@ -5,7 +5,8 @@ use std::ops::Range;
 use serde::de::DeserializeOwned;
 use tidewright_schemas::{EventId, HistoryEvent, RunId, TaskId, TaskKind, WorkflowId};
 
-use super::keys::{self, ACTIVITY, BUFFERED, EVENT, TIMER};
+use super::deletion::{DeletedRow, HoleRow, RecordRow};
+use super::keys::{self, ACCEPTED_REQUEST, ACTIVITY, BUFFERED, EVENT, RECORD, TIMER};
 use super::rows::{
     ActivityRow, ActivityState, BufferedRow, DueTimer, RequestRow, RunRow, TimerRow, WorkflowRow, WorkflowTaskState,
 };
@@ -56,6 +57,55 @@ impl<R: Rows> State<'_, R> {
     /// Whether a run has taken a request with this id.
     pub(crate) fn request_accepted(&self, id: &WorkflowId, run_id: &RunId, request: &str) -> Result<bool, RowsError> {
         Ok(self.0.get(&keys::accepted_request(id, run_id, request))?.is_some())
+    }
+
+    /// The latest run of a workflow, of those that are there or of those that are deleted, with the command that started it.
+    pub(crate) fn latest(&self, kind: u8, id: &WorkflowId) -> Result<Option<(u64, RunId)>, RowsError> {
+        let found = self.scan(&keys::all_in_order(kind, id), &[], 1)?.pop();
+        Ok(found.map(|(number, run_id)| (u64::MAX - number, run_id)))
+    }
+
+    /// The run that an earlier request with this id has deleted.
+    pub(crate) fn deleted_by_request(&self, id: &WorkflowId, request_id: &str) -> Result<Option<RunId>, RowsError> {
+        self.get(&keys::delete_request(id, request_id))
+    }
+
+    pub(crate) fn deleted(&self, id: &WorkflowId, run_id: &RunId) -> Result<Option<DeletedRow>, RowsError> {
+        self.get(&keys::deleted(id, run_id))
+    }
+
+    pub(crate) fn hole(&self, id: &WorkflowId, run_id: &RunId) -> Result<Option<HoleRow>, RowsError> {
+        self.get(&keys::hole(id, run_id))
+    }
+
+    /// Records that are about a run, by the offsets of their commands.
+    pub(crate) fn records(
+        &self,
+        id: &WorkflowId,
+        run_id: &RunId,
+        limit: usize,
+    ) -> Result<Vec<(u64, RecordRow)>, RowsError> {
+        self.scan(&keys::all_of_run(RECORD, id, run_id), &[], limit)
+    }
+
+    pub(crate) fn record(
+        &self,
+        id: &WorkflowId,
+        run_id: &RunId,
+        source_offset: u64,
+    ) -> Result<Option<RecordRow>, RowsError> {
+        self.get(&keys::numbered_of_run(RECORD, id, run_id, source_offset))
+    }
+
+    /// Keys of the rows of requests that a run has taken.
+    pub(crate) fn accepted_requests(
+        &self,
+        id: &WorkflowId,
+        run_id: &RunId,
+        limit: usize,
+    ) -> Result<Vec<Vec<u8>>, RowsError> {
+        let rows = self.0.scan(&keys::all_of_run(ACCEPTED_REQUEST, id, run_id), &[], limit)?;
+        Ok(rows.into_iter().map(|(key, _)| key).collect())
     }
 
     pub(crate) fn origin_seen(&self, id: &WorkflowId, origin: &str) -> Result<bool, RowsError> {

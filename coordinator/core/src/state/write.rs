@@ -1,6 +1,8 @@
 //! Writing typed rows: for `apply` alone. Timer and index rows follow from the rows they belong to, so they can never
 //! be forgotten.
 
+mod deletion;
+
 use serde::Serialize;
 use tidewright_schemas::{EventId, HistoryEvent, RunId, TimerTarget, WorkflowId};
 
@@ -42,7 +44,10 @@ impl<R: Rows> RunWriter<'_, R> {
         keys::numbered_of_run(kind, &self.workflow_id, &self.run_id, number)
     }
 
-    pub(crate) fn make_current(&mut self) -> Result<(), RowsError> {
+    /// The run is the latest of its workflow.
+    pub(crate) fn make_current(&mut self, started_offset: u64) -> Result<(), RowsError> {
+        let run_id = self.run_id.clone();
+        self.put(keys::in_order(keys::BY_ORDER, &self.workflow_id, started_offset), &run_id)?;
         let row = WorkflowRow { current_run: self.run_id.clone() };
         self.put(keys::workflow(&self.workflow_id), &row)
     }

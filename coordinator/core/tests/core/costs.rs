@@ -44,6 +44,7 @@ fn cost(w: &World, request: &Request) -> Cost {
         partition: 3,
         offset: w.offset,
         timestamp_ms: w.now_ms,
+        ..tidewright_core::Context::default()
     };
     let Decided::Change(change) = decide(&counting, request, &context).unwrap() else { panic!("nothing changes") };
     let change = change.into_transition(Epoch { offset: 7, key: "claim".to_owned() }, &context);

@@ -14,6 +14,7 @@ mod closing;
 mod confirming;
 mod costs;
 mod decisions;
+mod deleting;
 mod ending;
 mod fitting;
 mod forwarding;

@@ -49,7 +49,15 @@ fn r4_a_run_is_named_by_where_its_start_stands() {
     w.when(start(ORDER));
     let at = |incarnation: &str, partition, offset| {
         let timestamp_ms = START_MS + 1_000;
-        Context { incarnation: incarnation.to_owned(), partition, offset, timestamp_ms }.run_id(0)
+        Context {
+            incarnation: incarnation.to_owned(),
+            partition,
+            offset,
+            timestamp_ms,
+            released_offset: 0,
+            tombstones_gone_ms: 0,
+        }
+        .run_id(0)
     };
     assert_eq!(w.run_id(), at("incarnation", 3, 0));
     for other in [at("another", 3, 0), at("incarnation", 4, 0), at("incarnation", 3, 1)] {

@@ -39,7 +39,7 @@ struct QueueGauges {
 }
 
 /// Every kind of timer that a partition holds.
-const TARGETS: [TimerTarget; 9] = [
+const TARGETS: [TimerTarget; 10] = [
     TimerTarget::Timer,
     TimerTarget::WorkflowTaskRetry,
     TimerTarget::ActivityRetry,
@@ -49,6 +49,7 @@ const TARGETS: [TimerTarget; 9] = [
     TimerTarget::ActivityHeartbeat,
     TimerTarget::WorkflowStartDelay,
     TimerTarget::WorkflowTimeout,
+    TimerTarget::RunDeletion,
 ];
 
 fn target_name(target: TimerTarget) -> &'static str {
@@ -62,6 +63,7 @@ fn target_name(target: TimerTarget) -> &'static str {
         TimerTarget::ActivityHeartbeat => "heartbeat_timeout",
         TimerTarget::WorkflowStartDelay => "workflow_start_delay",
         TimerTarget::WorkflowTimeout => "workflow_timeout",
+        TimerTarget::RunDeletion => "run_deletion",
     }
 }
 

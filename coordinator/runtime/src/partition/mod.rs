@@ -73,6 +73,10 @@ pub(crate) async fn run(
                 tracing::warn!(partition, %error, "the state store is rebuilt from Kafka");
                 destroy(&node, partition);
             }
+            End::Stop(stop @ Stop::StateTooOld { .. }) => {
+                tracing::warn!(partition, %stop, "the state store is rebuilt from Kafka");
+                destroy(&node, partition);
+            }
             End::Stop(stop) => {
                 tracing::error!(partition, %stop, "the partition stops: it needs somebody; the others go on");
                 let message = stop.to_string();

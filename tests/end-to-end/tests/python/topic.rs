@@ -81,6 +81,7 @@ impl HistoryTopic {
                 history_digest: None,
                 rows: Vec::new(),
                 next_run: None,
+                supersedes: Vec::new(),
             };
             let position = Position {
                 epoch: epoch.clone(),

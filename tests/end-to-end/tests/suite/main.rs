@@ -2,6 +2,7 @@
 
 mod by_hand;
 mod cancelling;
+mod deleting;
 mod following;
 mod garbage;
 mod metrics;

@@ -66,7 +66,8 @@ impl Life {
     fn any_control(&mut self) -> Request {
         let id = self.any_workflow_id();
         let request_id = self.chance.maybe(|c| format!("signal {}", c.below(9)));
-        let mut asked = match self.chance.below(12) {
+        let mut asked = match self.chance.below(13) {
+            12 => return self.any_deletion(id),
             0 => terminate_with(|command| command.request_id = request_id),
             1 | 2 => cancel_requested(),
             3 | 4 => {
@@ -82,6 +83,20 @@ impl Life {
             }
         };
         asked.workflow_id = id;
+        asked
+    }
+
+    /// Of the latest run, or of any that ever was.
+    fn any_deletion(&mut self, workflow_id: WorkflowId) -> Request {
+        let request_id = self.chance.maybe(|c| format!("delete {}", c.below(4)));
+        let reply_to = self.chance.maybe(|_| reply_to());
+        let named = self.chance.maybe(|c| c.recent(&self.runs).cloned()).flatten();
+        let mut asked = delete_with(|command| {
+            command.request_id = request_id;
+            command.reply_to = reply_to;
+            command.run_id = named.as_ref().map(|(_, run_id)| run_id.clone());
+        });
+        asked.workflow_id = named.map_or(workflow_id, |(workflow_id, _)| workflow_id);
         asked
     }
 

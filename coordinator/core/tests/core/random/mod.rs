@@ -56,6 +56,7 @@ impl Life {
     fn new(seed: u64) -> Self {
         let mut world = World::default();
         world.check_compaction = false;
+        world.tombstones_live_ms = 20_000;
         Self { world, chance: Chance::new(seed), sent: Vec::new(), runs: Vec::new() }
     }
 
@@ -77,6 +78,8 @@ impl Life {
     }
 
     fn let_time_pass(&mut self) {
+        let behind = self.chance.below(30);
+        self.world.released_offset = self.chance.maybe(|_| self.world.offset.saturating_sub(behind));
         self.world.now_ms = match self.chance.below(20) {
             0 => self.world.now_ms - self.chance.below(10_000),
             1 => self.world.now_ms + self.chance.below(100_000),
@@ -104,7 +107,7 @@ impl Life {
 
     fn check(&self) {
         self.world.compact();
-        for (workflow_id, run_id) in &self.runs {
+        for (workflow_id, run_id) in self.runs_that_are_there() {
             let history = self.world.whole_history(workflow_id, run_id);
             let outcome = read::outcome(&self.world.rows, workflow_id, run_id).unwrap().expect("a run");
             let closed = grammar::check(&history).unwrap();
@@ -112,8 +115,15 @@ impl Life {
         }
     }
 
+    /// Those that nobody has deleted.
+    fn runs_that_are_there(&self) -> impl Iterator<Item = &(WorkflowId, RunId)> {
+        let is_there = |id, run_id| read::find_run(&self.world.rows, id, Some(run_id)).unwrap().is_some();
+        self.runs.iter().filter(move |(id, run_id)| is_there(id, run_id))
+    }
+
     /// From here on every worker does its part: then nothing waits for ever.
     fn end_everything(&mut self) {
+        self.world.released_offset = None;
         for _ in 0..10_000 {
             self.world.now_ms += 1;
             let Some(request) = self.next_duty() else {
@@ -138,7 +148,8 @@ impl Life {
             return Some(request);
         }
         for (token, _) in world.activity_tasks.iter().rev() {
-            let described = read::describe(rows, &token.workflow_id, &token.task.run_id).unwrap().expect("a run");
+            let described = read::describe(rows, &token.workflow_id, &token.task.run_id).unwrap();
+            let Some(described) = described else { continue };
             let open = described.pending_activities.iter();
             if open.into_iter().any(|activity| {
                 activity.scheduled_event_id == token.task.scheduled_event_id && activity.attempt >= token.task.attempt
@@ -151,13 +162,16 @@ impl Life {
                 return Some(with_token(token.clone(), command));
             }
         }
-        let due = world.due().into_iter().find(|due| due.due_ms < u64::MAX)?;
+        // One that is early lets another go first.
+        let mut due: Vec<_> = world.due().into_iter().filter(|due| due.due_ms < u64::MAX).collect();
+        let at = if world.step.early_ms.is_some() { self.chance.index(due.len().max(1)) } else { 0 };
+        let due = (at < due.len()).then(|| due.swap_remove(at))?;
         world.now_ms = world.now_ms.max(due.due_ms);
         Some(fire(&due))
     }
 
     fn all_is_over(&self) {
-        for (workflow_id, run_id) in &self.runs {
+        for (workflow_id, run_id) in self.runs_that_are_there() {
             let described = read::describe(&self.world.rows, workflow_id, run_id).unwrap().expect("a run");
             assert_eq!(described.pending_workflow_task, None, "{workflow_id} waits");
             assert_eq!((described.pending_activities.len(), described.buffered_events), (0, 0), "{workflow_id} waits");

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use tidewright_core::{DueTimer, Request, TaskToken};
 use tidewright_schemas::{
-    CancelActivity, Command, CompleteActivity, CompleteWorkflowTask, ConfirmTask, Decision, EffectFailed,
-    EffectFailure, FailActivity, FailWorkflowTask, Failure, Payload, RecordActivityHeartbeat, RecordActivityStarted,
-    ReplyTo, RequestCancelWorkflow, ReturnTask, Signal, SignalWithStartWorkflow, SignalWorkflow, StartWorkflow,
-    TaskLost, TerminateWorkflow, TimerTarget, WorkerIdentity, WorkerLost, WorkflowId, WorkflowIdReusePolicy,
-    WorkflowTaskFailedCause,
+    CancelActivity, Command, CompleteActivity, CompleteWorkflowTask, ConfirmTask, Decision, DeleteWorkflow,
+    EffectFailed, EffectFailure, FailActivity, FailWorkflowTask, Failure, Payload, RecordActivityHeartbeat,
+    RecordActivityStarted, ReplyTo, RequestCancelWorkflow, ReturnTask, Signal, SignalWithStartWorkflow, SignalWorkflow,
+    StartWorkflow, TaskLost, TerminateWorkflow, TimerTarget, WorkerIdentity, WorkerLost, WorkflowId,
+    WorkflowIdReusePolicy, WorkflowTaskFailedCause,
 };
 
 use super::decisions::{boom, json};
@@ -137,6 +137,17 @@ pub fn terminate() -> Request {
 
 pub fn terminate_with(change: impl FnOnce(&mut TerminateWorkflow)) -> Request {
     let mut command = TerminateWorkflow { reason: Some("it hangs".to_owned()), ..TerminateWorkflow::default() };
+    change(&mut command);
+    request(workflow_id(ORDER), command, None)
+}
+
+pub fn delete() -> Request {
+    delete_with(|_| {})
+}
+
+pub fn delete_with(change: impl FnOnce(&mut DeleteWorkflow)) -> Request {
+    let mut command =
+        DeleteWorkflow { reason: Some("the customer asks for it".to_owned()), ..DeleteWorkflow::default() };
     change(&mut command);
     request(workflow_id(ORDER), command, None)
 }

@@ -11,9 +11,10 @@ pub mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tidewright_core::read::{find_run, history};
 use tidewright_core::{
     Context, Decided, DueTimer, Effect, MemoryRows, Overlay, Request, Rows as _, Store as _, TaskToken, activity_task,
-    apply, audit, decide, due_timers, effects, is_wanted, read::history, workflow_task,
+    apply, audit, decide, due_timers, effects, is_wanted, waste, workflow_task,
 };
 use tidewright_schemas::limits::MESSAGE_BYTES_MAX;
 use tidewright_schemas::{
@@ -24,6 +25,7 @@ use tidewright_schemas::{
 pub const NAMESPACE: &str = "shop";
 /// The workflow that a test speaks of unless it says otherwise.
 pub const ORDER: &str = "order-1";
+pub const TOMBSTONES_LIVE_MS: u64 = 86_400_000;
 pub const START_MS: u64 = 1_790_000_000_000;
 
 pub fn workflow_id(text: &str) -> WorkflowId {
@@ -51,10 +53,15 @@ pub struct World {
     pub activity_tasks: Vec<(TaskToken, ActivityTask)>,
     /// Where tasks were sent, in order.
     pub queues: Vec<String>,
+    /// Below which command all effects are out, as the last position says; by default, all of them.
+    pub released_offset: Option<u64>,
+    pub tombstones_live_ms: u64,
     /// Rebuild from what compaction leaves after every step; else only when asked to.
     pub check_compaction: bool,
     records: Vec<(String, String)>,
     superseded: BTreeSet<String>,
+    /// Commands whose records were tombstoned because their runs are deleted.
+    pub tombstoned: Vec<u64>,
     rebuilt: MemoryRows,
 }
 
@@ -68,9 +75,12 @@ impl Default for World {
             workflow_tasks: Vec::new(),
             activity_tasks: Vec::new(),
             queues: Vec::new(),
+            released_offset: None,
+            tombstones_live_ms: TOMBSTONES_LIVE_MS,
             check_compaction: true,
             records: Vec::new(),
             superseded: BTreeSet::new(),
+            tombstoned: Vec::new(),
             rebuilt: MemoryRows::default(),
         }
     }
@@ -84,6 +94,8 @@ impl World {
             partition: 3,
             offset: self.offset,
             timestamp_ms: self.now_ms,
+            released_offset: self.released_offset.unwrap_or(self.offset),
+            tombstones_gone_ms: self.now_ms + self.tombstones_live_ms,
         };
         self.offset += 1;
         let decided = decide(&Overlay::new(&self.rows), request, &context).unwrap();
@@ -110,7 +122,9 @@ impl World {
         let json = serde_json::to_string(&HistoryRecord::from(change.clone())).unwrap();
         assert!(json.len() <= MESSAGE_BYTES_MAX, "R7: a record of {} bytes does not fit the topic", json.len());
         let applied = write(&mut self.rows, &change);
-        for superseded in applied.superseded {
+        assert!(!applied.is_leftover && applied.hole.is_none(), "a record that does not follow: {change:?}");
+        self.tombstoned.extend(applied.tombstones.iter().map(|record| record.source_offset));
+        for superseded in applied.superseded.into_iter().chain(applied.tombstones) {
             self.superseded.insert(transition_key(&change.workflow_id, superseded.source_offset, &superseded.epoch));
         }
         self.step.effects = effects(&change);
@@ -137,7 +151,10 @@ impl World {
     fn check_histories(&self, change: &Transition) {
         let next = change.next_run.as_ref().map(|next| &next.run_id);
         for run_id in change.run_id.iter().chain(next) {
-            grammar::check(&self.whole_history(&change.workflow_id, run_id)).unwrap();
+            // One that is deleted has no history any more.
+            if find_run(&self.rows, &change.workflow_id, Some(run_id)).unwrap().is_some() {
+                grammar::check(&self.whole_history(&change.workflow_id, run_id)).unwrap();
+            }
         }
     }
 
@@ -166,7 +183,9 @@ impl World {
         }
         let mut rebuilt = MemoryRows::default();
         rebuilt.write(changed.into_iter().collect()).unwrap();
-        assert_same(&self.rows, &rebuilt, "state rebuilt without superseded records is not the state held");
+        assert_eq!(audit(&rebuilt).unwrap(), Vec::<String>::new(), "rebuilt state does not agree with itself");
+        let (held, rebuilt) = (without_waste(&self.rows), without_waste(&rebuilt));
+        assert_same(&held, &rebuilt, "state rebuilt without superseded records is not the state held");
     }
 
     fn send(&mut self, id: &WorkflowId, task: &TaskId) {
@@ -213,6 +232,13 @@ impl World {
     pub fn superseded_count(&self) -> usize {
         self.superseded.len()
     }
+}
+
+/// Without what nothing reads any more.
+fn without_waste(rows: &MemoryRows) -> MemoryRows {
+    let mut kept = rows.clone();
+    kept.write(waste(rows).unwrap().into_iter().map(|key| (key, None)).collect()).unwrap();
+    kept
 }
 
 fn read(json: &str) -> Transition {

@@ -43,7 +43,10 @@ pub fn fact(fact: &RowFact) -> String {
         RowFact::DetachedActivityClosed(f) => format!("{name} {}", if f.failure.is_some() { "failed" } else { "ok" }),
         RowFact::ActivityHeartbeatRecorded(f) => format!("{name} #{}", f.attempt),
         RowFact::WorkersTold(f) => told(f),
-        RowFact::OriginSeen(_) | RowFact::RequestAttached(_) => name.to_owned(),
+        RowFact::DeletionAdvanced(f) => format!("{name} {}", f.step),
+        RowFact::OriginSeen(_) | RowFact::RequestAttached(_) | RowFact::RunDeleted(_) | RowFact::RunForgotten(_) => {
+            name.to_owned()
+        }
     }
 }
 
