@@ -39,6 +39,8 @@ pub(crate) struct Truth {
     /// Effects of valid records that no valid position says are out.
     pub(crate) unreleased: BTreeMap<u64, Vec<Effect>>,
     pub(crate) position: Option<(Position, String)>,
+    /// The highest released offset of all valid positions.
+    released_offset: u64,
     pub(crate) invalid_records: u64,
     pub(crate) valid_records: u64,
 }
@@ -92,8 +94,7 @@ impl Truth {
     fn tombstone(&mut self, key: &str) -> Checked {
         if key.starts_with("transition/") {
             if self.valid_keys.contains(key) && !self.superseded_keys.contains(key) {
-                let released = self.position.as_ref().map_or(0, |(position, _)| position.released_offset);
-                self.deletions.tombstoned(key, released, &self.superseded_keys)?;
+                self.deletions.tombstoned(key, self.released_offset, &self.superseded_keys)?;
             }
         } else if key.starts_with("position/") {
             let last = self.position.as_ref().is_some_and(|(_, last)| last == key);
@@ -123,6 +124,8 @@ impl Truth {
         ensure!(covers, "r15_a_position_covers_what_is_decided", "{position:?} after source {:?}", self.last_source);
         let backwards = self.position.as_ref().is_some_and(|(last, _)| last.applied_offset > position.applied_offset);
         ensure!(!backwards, "r15_positions_do_not_go_back", "{position:?} after {:?}", self.position);
+        // What is out stays out, whatever a later owner can say of it.
+        self.released_offset = self.released_offset.max(position.released_offset);
         self.position = Some((position.clone(), key.to_owned()));
         Ok(())
     }
