@@ -6,13 +6,14 @@ mod common;
 use common::{config, send_numbers, soon, topic, unique};
 use tidewright_log::{Admin, KafkaConfig, LogError, Producer, Severity, TopicKind, TopicSpec, Watermarks};
 
-const KINDS: [TopicKind; 7] = [
+const KINDS: [TopicKind; 8] = [
     TopicKind::Commands,
     TopicKind::History,
     TopicKind::Tasks,
     TopicKind::Replies,
     TopicKind::Control,
     TopicKind::DeadLetters,
+    TopicKind::Workers,
     TopicKind::Cluster,
 ];
 
@@ -21,7 +22,7 @@ async fn topics_are_made_once_and_are_as_wanted() {
     let admin = Admin::new(&config()).unwrap();
     let wanted = KINDS.map(|kind| TopicSpec::new(unique(&format!("{kind:?}")), kind, 2));
     let report = soon("creation", admin.ensure_topics(&wanted)).await.unwrap();
-    assert_eq!(report.created.len(), 6, "{report:?}");
+    assert_eq!(report.created.len(), KINDS.len(), "{report:?}");
     assert!(report.is_usable());
     let report = soon("verification", admin.ensure_topics(&wanted)).await.unwrap();
     assert_eq!((report.created.len(), report.missing.len()), (0, 0));
