@@ -33,7 +33,7 @@ pub use caller::{CallError, Caller, CallerOptions};
 pub use cluster::{ClusterError, ClusterView, ClusterWriter};
 pub use config::KafkaConfig;
 pub use error::{GroupError, LogError, ReadError, SendError, SendErrorKind};
-pub use group::{AssignedPartition, GroupConsumer, GroupEvent, GroupMode, GroupOptions, TopicPartition};
+pub use group::{AssignedPartition, BeforeRevoke, GroupConsumer, GroupEvent, GroupMode, GroupOptions, TopicPartition};
 pub use producer::{Acked, Append, Delivery, HistoryProducer, Producer};
 pub use properties::{PropertyError, check_property, common_properties, fixed_properties, is_secret_property};
 pub use reach::{Unreached, reach};

@@ -109,6 +109,28 @@ fn a_task_that_is_asked_about_before_it_runs_is_cancelled() {
 }
 
 #[test]
+fn cancel_against_the_loss_of_the_worker_in_both_orders() {
+    let mut w = asked_while_it_runs(schedule("charge"));
+    w.when(worker_lost("a"));
+    assert_eq!(words::event(&w.step.events[1]), "ActivityTaskFailed CancelRequested");
+    let mut w = at_a_task(schedule("charge"));
+    w.when(started_notice("charge", "a")).when(worker_lost("a")).then_facts(["ActivityDispatched #2"]);
+    asked(&mut w).when(may_run("charge", "b"));
+    assert_eq!(canceled(&w), (None, worker("b"), 0));
+}
+
+#[test]
+fn cancel_against_handing_back_in_both_orders() {
+    let mut w = asked_while_it_waits_for_a_worker();
+    w.when(returned("charge", "b"));
+    assert_eq!(canceled(&w), (None, worker("b"), 0));
+    let mut w = at_a_task(schedule("charge"));
+    w.when(returned("charge", "b")).then_facts(["ActivityDispatched #2"]);
+    asked(&mut w).when(may_run("charge", "b"));
+    assert_eq!(canceled(&w), (None, worker("b"), 0));
+}
+
+#[test]
 fn a_task_that_is_lost_is_cancelled() {
     let mut w = asked_while_it_waits_for_a_worker();
     w.when(activity_lost("charge"));

@@ -15,7 +15,7 @@ use rdkafka::{Message as _, TopicPartitionList};
 use super::commits::Commits;
 use super::contact::Contact;
 use super::events::Events;
-use super::{GroupMode, Ready, TopicPartition};
+use super::{BeforeRevoke, GroupMode, Ready, TopicPartition};
 use crate::context::{trace_error, trace_line};
 use crate::error::{Class, GroupError, classify};
 use crate::record::{Received, kafka_partition, unsigned_partition};
@@ -153,6 +153,7 @@ impl State {
 /// librdkafka's callbacks, all of which run on the member's thread.
 pub(super) struct GroupContext {
     pub(super) shared: Arc<Shared>,
+    pub(super) before_revoke: Option<BeforeRevoke>,
 }
 
 impl ClientContext for GroupContext {
@@ -234,6 +235,13 @@ impl GroupContext {
     ) -> KafkaResult<()> {
         let lost = client.assignment_lost();
         if !lost {
+            {
+                let mut state = self.shared.state();
+                partitions.iter().for_each(|partition| state.set_paused(partition, true));
+            }
+            if let Some(before) = &self.before_revoke {
+                before.call(&partitions);
+            }
             // What is done already is committed before the partition goes, so that nobody repeats it.
             super::commits::send(&self.shared, client);
         }

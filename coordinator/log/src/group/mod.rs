@@ -80,6 +80,33 @@ pub struct GroupOptions {
     pub prefetch_bytes: usize,
     /// How many records are fetched ahead for each partition, about.
     pub prefetch_records: usize,
+    /// What is done before partitions are given back.
+    pub before_revoke: Option<BeforeRevoke>,
+}
+
+/// Called before partitions are given back in good order, with which: no more of their records are yielded, nobody else
+/// has them yet, and what is noted as done by its return is committed first. It runs on the member's thread and holds up
+/// the whole group, so it must return soon.
+#[derive(Clone)]
+pub struct BeforeRevoke(Arc<Call>);
+
+type Call = dyn Fn(&[TopicPartition]) + Send + Sync;
+
+impl BeforeRevoke {
+    /// Calls this.
+    pub fn new(call: impl Fn(&[TopicPartition]) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(call))
+    }
+
+    fn call(&self, partitions: &[TopicPartition]) {
+        (self.0)(partitions);
+    }
+}
+
+impl std::fmt::Debug for BeforeRevoke {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BeforeRevoke")
+    }
 }
 
 impl GroupOptions {
@@ -94,6 +121,7 @@ impl GroupOptions {
             heartbeat_interval: Duration::from_millis(300),
             prefetch_bytes: 2 * 1024 * 1024,
             prefetch_records: 1_000,
+            before_revoke: None,
         }
     }
 
@@ -128,8 +156,8 @@ impl GroupConsumer {
     }
 
     /// Waits for the next event. Rebalances come before records, and records of at most `count_max` and about
-    /// `bytes_max` bytes at once. Partitions take turns. Cancelling it loses nothing; an error does not end the
-    /// consumer, unless it is [`GroupError::Fatal`] or [`GroupError::Closed`].
+    /// `bytes_max` bytes at once; with a `count_max` of 0 none, only rebalances. Partitions take turns. Cancelling it loses
+    /// nothing; an error does not end the consumer, unless it is [`GroupError::Fatal`] or [`GroupError::Closed`].
     pub async fn next(&mut self, count_max: usize, bytes_max: usize) -> Result<GroupEvent, GroupError> {
         loop {
             if let Some(event) = self.try_next(count_max, bytes_max)? {
@@ -148,7 +176,7 @@ impl GroupConsumer {
         if state.closed {
             return Err(GroupError::Closed { group: self.shared.group.clone() });
         }
-        let records = state.take_records(&self.shared.group, &mut self.turn, count_max.max(1), bytes_max);
+        let records = state.take_records(&self.shared.group, &mut self.turn, count_max, bytes_max);
         Ok((!records.is_empty()).then_some(GroupEvent::Records(records)))
     }
 

@@ -38,7 +38,7 @@ pub(super) fn start(
 ) -> Result<(Arc<Shared>, mpsc::Sender<Order>), LogError> {
     let shared = Arc::new(Shared::new(&options.group, options.mode));
     shared.state().topics.clone_from(&options.topics);
-    let context = GroupContext { shared: Arc::clone(&shared) };
+    let context = GroupContext { shared: Arc::clone(&shared), before_revoke: options.before_revoke.clone() };
     let mut client: Client =
         client_config(config, options)?.create_with_context(context).map_err(|error| client_error(&error))?;
     let (orders, inbox) = mpsc::channel();

@@ -3,5 +3,6 @@
 //! Runs on the embedded broker, or on the Kafka at `TIDEWRIGHT_TEST_BROKERS`.
 
 mod crew;
+mod full;
 mod lost;
 mod moved;

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use tidewright_replay::{Panic, catch};
 use tidewright_schemas::{
     ActivityTask, CancelActivity, Command, CompleteActivity, FailActivity, Failure, FailureInfo,
-    RecordActivityHeartbeat, RecordActivityStarted, TimeoutFailure, TimeoutType, WorkerIdentity,
+    RecordActivityHeartbeat, RecordActivityStarted, ReturnTask, TimeoutFailure, TimeoutType, WorkerIdentity,
 };
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tracing::{Instrument as _, Span};
 
@@ -34,12 +35,23 @@ pub(crate) struct Attempts {
 }
 
 impl Attempts {
+    /// Hands a task back that has not begun. True once that is in the log.
+    pub(crate) async fn hand_back(&self, task: &ActivityTask, traceparent: Option<&str>) -> bool {
+        let back = ReturnTask { token: task.token.clone(), worker: self.worker.clone() };
+        let sent = self.commands.send(&task.workflow_id, &back.into(), traceparent).await;
+        if let Err(error) = &sent {
+            tracing::error!(workflow_id = %task.workflow_id, "a task cannot be handed back; its timeouts will tell: {error}");
+        }
+        self.meters.handed_back();
+        sent.is_ok()
+    }
+
     /// Runs an attempt. `settled` is called once its record needs no redelivery any more: when it is announced, at the
-    /// latest when its outcome is in the log.
+    /// latest when its outcome is in the log. It is announced after a while, or when `announce` says so.
     pub(crate) async fn run(
         &self,
         task: ActivityTask,
-        link: &Arc<AttemptLink>,
+        (link, announce): (&Arc<AttemptLink>, &Notify),
         traceparent: Option<String>,
         settled: impl Fn(),
     ) {
@@ -49,7 +61,8 @@ impl Attempts {
         self.meters.attempt_starts(&task);
         let began = Instant::now();
         let announce = async {
-            tokio::time::sleep(ANNOUNCED_AFTER).await;
+            // Early only if its record is about to be another worker's.
+            let _ = tokio::time::timeout(ANNOUNCED_AFTER, announce.notified()).await;
             let started = RecordActivityStarted { token: task.token.clone(), worker: self.worker.clone() };
             match self.commands.send(&task.workflow_id, &started.into(), traceparent).await {
                 Ok(()) => settled(),

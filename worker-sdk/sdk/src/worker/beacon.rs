@@ -31,14 +31,24 @@ pub(crate) struct Portrait {
 /// The beacons of a worker that runs. Dropping it ends them without a word, as a crash would.
 pub(crate) struct Beacons {
     state: watch::Sender<WorkerStanding>,
+    /// Whether it was tried to speak.
+    spoken: watch::Receiver<bool>,
     writing: JoinHandle<()>,
 }
 
 impl Beacons {
     pub(crate) fn start(producer: Producer, admin: Admin, topic: String, portrait: Portrait) -> Self {
         let (state, states) = watch::channel(WorkerStanding::Running);
+        let (speak, spoken) = watch::channel(false);
         let writer = Writer { producer, admin, topic, portrait, started_at_ms: now_ms(), partition: None, failures: 0 };
-        Self { state, writing: tokio::spawn(writer.run(states)) }
+        Self { state, spoken, writing: tokio::spawn(writer.run(states, speak)) }
+    }
+
+    /// Resolves when the first beacon is in the log, or cannot get there for now. Who was never heard is never missed, so a
+    /// worker takes nothing before.
+    pub(crate) async fn spoken(&self) {
+        // It ends only together with the worker.
+        let _ = self.spoken.clone().wait_for(|spoken| *spoken).await;
     }
 
     /// The worker takes no more tasks.
@@ -77,7 +87,7 @@ struct Writer {
 }
 
 impl Writer {
-    async fn run(mut self, mut states: watch::Receiver<WorkerStanding>) {
+    async fn run(mut self, mut states: watch::Receiver<WorkerStanding>, speak: watch::Sender<bool>) {
         let mut ticks = tokio::time::interval(INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -92,6 +102,7 @@ impl Writer {
                 Ok(()) => self.failures = 0,
                 Err(problem) => self.complain(&problem),
             }
+            speak.send_replace(true);
             if state == WorkerStanding::Left {
                 return;
             }

@@ -20,6 +20,7 @@ pub(crate) struct Meters {
     cache_hit: Counter,
     cache_miss: Counter,
     confirmed: [Counter; 2],
+    handed_back: Counter,
 }
 
 struct ActivityMeters {
@@ -78,6 +79,7 @@ impl Meters {
             cache_hit: counter!("tidewright_sticky_cache_hit_total", &of_worker),
             cache_miss: counter!("tidewright_sticky_cache_miss_total", &of_worker),
             confirmed: [confirmed("run"), confirmed("drop")],
+            handed_back: counter!("tidewright_activity_tasks_handed_back_total", &of_worker),
         }
     }
 
@@ -120,6 +122,10 @@ impl Meters {
     /// A run that was advanced before was looked for.
     pub(crate) fn looked_up(&self, found: bool) {
         if found { self.cache_hit.increment(1) } else { self.cache_miss.increment(1) }
+    }
+
+    pub(crate) fn handed_back(&self) {
+        self.handed_back.increment(1);
     }
 
     pub(crate) fn confirmed(&self, verdict: TaskVerdict) {

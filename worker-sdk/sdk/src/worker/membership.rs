@@ -2,12 +2,18 @@
 
 use std::time::Duration;
 
-use tidewright_log::{GroupConsumer, GroupError, GroupEvent, GroupOptions, KafkaConfig, LogError, TopicPartition};
+use tidewright_log::{
+    BeforeRevoke, GroupConsumer, GroupError, GroupEvent, GroupOptions, KafkaConfig, LogError, TopicPartition,
+};
+use tokio::sync::mpsc;
 
 /// Most bytes of records that are taken at once.
 const FETCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Pause before a membership that was lost for good is taken up anew.
 const REJOIN_DELAY: Duration = Duration::from_secs(1);
+
+/// How long a rebalance is held up at most for what runs to be announced.
+const REVOKE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Membership in the group of one topic; the group is named as the topic.
 pub(crate) struct Membership {
@@ -16,7 +22,33 @@ pub(crate) struct Membership {
     consumer: Option<GroupConsumer>,
 }
 
+/// Partitions that are about to be given back. Whoever holds it may hold that up for a moment; letting it go lets it happen.
+pub(crate) struct Revoking {
+    pub(crate) partitions: Vec<TopicPartition>,
+    _until_dropped: std::sync::mpsc::SyncSender<()>,
+}
+
+/// Tells of partitions before they are given back.
+pub(crate) type Revocations = mpsc::UnboundedReceiver<Revoking>;
+
 impl Membership {
+    /// As [`Self::join`], and told before partitions are given back.
+    pub(crate) fn join_told(config: &KafkaConfig, topic: &str) -> Result<(Self, Revocations), LogError> {
+        // The group's thread waits for each, so there is one at a time.
+        let (tell, revocations) = mpsc::unbounded_channel();
+        let mut options = GroupOptions::new(topic, [topic]);
+        options.before_revoke = Some(BeforeRevoke::new(move |partitions| {
+            let (until_dropped, dropped) = std::sync::mpsc::sync_channel(0);
+            let revoking = Revoking { partitions: partitions.to_vec(), _until_dropped: until_dropped };
+            if tell.send(revoking).is_ok() {
+                // It ends when the other side is dropped: nothing is ever sent.
+                let _ = dropped.recv_timeout(REVOKE_PATIENCE);
+            }
+        }));
+        let consumer = Some(GroupConsumer::join(config, &options)?);
+        Ok((Self { config: config.clone(), options, consumer }, revocations))
+    }
+
     pub(crate) fn join(config: &KafkaConfig, topic: &str) -> Result<Self, LogError> {
         let options = GroupOptions::new(topic, [topic]);
         let consumer = Some(GroupConsumer::join(config, &options)?);

@@ -10,6 +10,7 @@ mod cache;
 mod commands;
 mod confirm;
 mod control;
+mod hand;
 mod heartbeats;
 mod measure;
 mod membership;
@@ -71,6 +72,9 @@ pub enum WorkerError {
         .0.join(", ")
     )]
     RegisteredTwice(Vec<String>),
+    /// It could run nothing.
+    #[error("`{0}` is 0, so that the worker could run nothing of what is registered; set it to at least 1")]
+    NoSlots(&'static str),
     /// No task queue was named.
     #[error("no task queue: set TIDEWRIGHT_TASK_QUEUE, or name it in Worker::new")]
     NoTaskQueue,
@@ -139,7 +143,8 @@ impl Worker {
         self.run_until(shutdown_signal()).await
     }
 
-    /// Runs until `stop` resolves. Then it takes no more tasks, gives those that run time to end, and leaves its groups.
+    /// Runs until `stop` resolves. Then it takes no more tasks, hands back those that it has not begun, gives those that run
+    /// [`WorkerOptions::graceful_shutdown_timeout`] to end, leaves its groups, and says that it has left.
     pub async fn run_until<F: Future>(self, stop: F) -> Result<(), WorkerError> {
         if !self.registry.registered_twice().is_empty() {
             return Err(WorkerError::RegisteredTwice(self.registry.registered_twice().to_vec()));
@@ -147,14 +152,33 @@ impl Worker {
         if !self.registry.has_workflows() && !self.registry.has_activities() {
             return Err(WorkerError::NothingRegistered(self.task_queue));
         }
+        let slots = [
+            (
+                "max_concurrent_workflow_tasks",
+                self.registry.has_workflows(),
+                self.options.max_concurrent_workflow_tasks,
+            ),
+            ("max_concurrent_activities", self.registry.has_activities(), self.options.max_concurrent_activities),
+        ];
+        if let Some((name, ..)) = slots.into_iter().find(|(_, is_needed, slots)| *is_needed && *slots == 0) {
+            return Err(WorkerError::NoSlots(name));
+        }
         let mut stop = std::pin::pin!(stop);
         let _metrics = serve_metrics(self.options.metrics_listen).await?;
-        tokio::select! {
+        let partitions = tokio::select! {
             ready = self.prepare_topics() => ready?,
             _ = &mut stop => return Ok(()),
-        }
+        };
         let stopping = CancellationToken::new();
-        let (mut loops, beacons) = self.start(&stopping)?;
+        let (parts, beacons) = self.parts()?;
+        tokio::select! {
+            () = beacons.spoken() => {}
+            _ = &mut stop => {
+                beacons.left().await;
+                return Ok(());
+            }
+        }
+        let mut loops = self.start(parts, partitions, &stopping)?;
         tokio::select! {
             _ = stop => {}
             // A loop ends only if it is told to, or by a defect of its own.
@@ -172,25 +196,27 @@ impl Worker {
         Ok(())
     }
 
-    fn start(&self, stop: &CancellationToken) -> Result<(JoinSet<()>, Beacons), WorkerError> {
+    /// What the loops work with, and this worker's beacons.
+    fn parts(&self) -> Result<(Parts, Beacons), WorkerError> {
         let (client, options) = (&self.client, &self.options);
-        let (kafka, topics) = (&client.config().kafka, client.topics());
+        let topics = client.topics();
         let incarnation = Uuid::new_v4().to_string();
         let worker = WorkerIdentity { identity: client.config().identity.clone(), incarnation };
         let commands = Commands::new(client.producer().clone(), topics.commands());
         let (namespace, queue) = (topics.namespace(), &self.task_queue);
         let meters = Arc::new(Meters::new(namespace, queue));
-        // A worker without any workflow leaves workflow tasks to those that have some; likewise for activities.
         let registry = Arc::new(self.registry.clone());
+        let confirmations =
+            Arc::new(Confirmations { client: client.clone(), worker: worker.clone(), meters: Arc::clone(&meters) });
         let workflows = Workflows {
             registry: Arc::clone(&registry),
             history: client.history_pages(),
             commands: commands.clone(),
+            confirmations: Arc::clone(&confirmations),
             worker: worker.clone(),
             meters: Arc::clone(&meters),
         };
-        let confirmations =
-            Confirmations { client: client.clone(), worker: worker.clone(), meters: Arc::clone(&meters) };
+        // A worker without any workflow leaves workflow tasks to those that have some; likewise for activities.
         let room = |registered: bool, worker_type, slots| {
             registered.then(|| Arc::new(Occupancy::new(namespace, queue, worker_type, slots)))
         };
@@ -204,32 +230,43 @@ impl Worker {
             workflow_tasks: workflow_room.clone(),
             activities: activity_room.clone(),
         };
-        let beacons = Beacons::start(client.producer().clone(), Admin::new(kafka)?, topics.workers(), portrait);
-        let attempts = Attempts { registry, commands, worker, meters };
+        let admin = Admin::new(&client.config().kafka)?;
+        let beacons = Beacons::start(client.producer().clone(), admin, topics.workers(), portrait);
+        let attempts = Arc::new(Attempts { registry, commands, worker, meters });
+        Ok((Parts { workflows, attempts, confirmations, workflow_room, activity_room }, beacons))
+    }
+
+    /// Starts the loops. The activity tasks' topic has this many partitions.
+    fn start(&self, parts: Parts, partitions: u32, stop: &CancellationToken) -> Result<JoinSet<()>, WorkerError> {
+        let (client, options) = (&self.client, &self.options);
+        let (kafka, topics, queue) = (&client.config().kafka, client.topics(), &self.task_queue);
+        let namespace = topics.namespace();
+        let timeout = options.graceful_shutdown_timeout;
         let mut loops = JoinSet::new();
-        if let Some(room) = workflow_room {
-            let membership = Membership::join(kafka, &topics.workflow_tasks(&self.task_queue))?;
+        if let Some(room) = parts.workflow_room {
+            let membership = Membership::join(kafka, &topics.workflow_tasks(queue))?;
             let cache = Cache::new(options.max_cached_runs, CacheMeters::new(namespace, queue));
             let desk = Desk::new(
-                Arc::clone(&workflows.registry),
+                Arc::clone(&parts.workflows.registry),
                 client.history_pages(),
                 (client.producer().clone(), topics.replies()),
                 (namespace, queue),
             );
             let queries = Queries::new(desk, room.slots);
-            let workflow_loop = WorkflowLoop::new(membership, Arc::new(workflows), room, cache, queries);
-            loops.spawn(workflow_loop.run(stop.clone(), options.shutdown_grace));
+            let workflow_loop = WorkflowLoop::new(membership, Arc::new(parts.workflows), room, cache, queries);
+            loops.spawn(workflow_loop.run(stop.clone(), timeout));
         }
-        if let Some(room) = activity_room {
-            let membership = Membership::join(kafka, &topics.activity_tasks(&self.task_queue))?;
+        if let Some(room) = parts.activity_room {
+            let membership = Membership::join_told(kafka, &topics.activity_tasks(queue))?;
             let running = Running::default();
             let reader =
                 LogReader::new(kafka, &ReaderOptions { prefetch_bytes: CONTROL_BYTES, ..ReaderOptions::default() })?;
-            let heard = control::listen(reader, topics.control(&self.task_queue), running.clone());
-            let sent = heartbeats::send(running.clone(), attempts.commands.clone(), attempts.worker.clone());
-            let (attempts, confirmations) = (Arc::new(attempts), Arc::new(confirmations));
-            let activity_loop = ActivityLoop::new(membership, attempts, confirmations, room, running);
-            let work = activity_loop.run(stop.clone(), options.shutdown_grace);
+            let heard = control::listen(reader, topics.control(queue), running.clone());
+            let (commands, worker) = (parts.attempts.commands.clone(), parts.attempts.worker.clone());
+            let sent = heartbeats::send(running.clone(), commands, worker);
+            let of_tasks = (parts.attempts, parts.confirmations);
+            let of_hand = (partitions as usize, options.return_task_after);
+            let work = ActivityLoop::new(membership, of_tasks, room, of_hand, running).run(stop.clone(), timeout);
             loops.spawn(async move {
                 // Attempts hear and are heard as long as one of them runs.
                 tokio::select! {
@@ -246,11 +283,12 @@ impl Worker {
             activities = self.registry.activity_names(),
             "the worker runs"
         );
-        Ok((loops, beacons))
+        Ok(loops)
     }
 
-    /// Makes the task topics if they are not there. A worker that may not make them waits for someone who does.
-    async fn prepare_topics(&self) -> Result<(), WorkerError> {
+    /// Makes the task topics if they are not there. A worker that may not make them waits for someone who does. Says how
+    /// many partitions there are for activity tasks.
+    async fn prepare_topics(&self) -> Result<u32, WorkerError> {
         let admin = Admin::new(&self.client.config().kafka)?;
         let topics = self.client.topics();
         let partitions = self.options.task_topic_partitions;
@@ -261,7 +299,7 @@ impl Worker {
             match admin.ensure_topics(&wanted).await {
                 Ok(report) => {
                     tell(&report);
-                    return Ok(());
+                    break;
                 }
                 Err(error @ LogError::Config(_)) => return Err(error.into()),
                 Err(error) => {
@@ -270,7 +308,20 @@ impl Worker {
                 }
             }
         }
+        // One that is missing still will be made with the engine's default, which is as good a guess as any.
+        let found = admin.partition_count(&topics.activity_tasks(&self.task_queue)).await.ok().flatten();
+        Ok(found.unwrap_or(partitions))
     }
+}
+
+/// What the loops of a worker work with.
+struct Parts {
+    workflows: Workflows,
+    attempts: Arc<Attempts>,
+    confirmations: Arc<Confirmations>,
+    /// None if it takes no such tasks.
+    workflow_room: Option<Arc<Occupancy>>,
+    activity_room: Option<Arc<Occupancy>>,
 }
 
 /// Serves `/metrics` until it is dropped, if somebody asks for it.

@@ -49,7 +49,7 @@ impl Offsets {
         self.partitions.remove(partition);
     }
 
-    /// The partitions that are this worker's.
+    /// The partitions that are this worker's, by number.
     pub(crate) fn partitions(&self) -> Vec<u32> {
         self.partitions.keys().map(|partition| partition.partition).collect()
     }

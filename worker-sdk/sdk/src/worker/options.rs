@@ -16,7 +16,10 @@ pub struct WorkerOptions {
     /// How many runs are kept in memory between their tasks. Default: 1,000.
     pub max_cached_runs: usize,
     /// How long running activities have to end when the worker stops. Default: 10 s.
-    pub shutdown_grace: Duration,
+    pub graceful_shutdown_timeout: Duration,
+    /// How long a task is kept that no slot is free for, before it is handed back so that a worker with room gets it; twice
+    /// as long each time that it was handed back, up to 32 times. Default: 2 s.
+    pub return_task_after: Duration,
     /// How many partitions the task topics get if this worker is the first to need them: with the slots they set how
     /// far a queue can be spread, and a broker's work grows with them. Default: 4.
     pub task_topic_partitions: u32,
@@ -33,7 +36,8 @@ impl Default for WorkerOptions {
             max_concurrent_activities: 100,
             max_concurrent_workflow_tasks: 100,
             max_cached_runs: 1_000,
-            shutdown_grace: Duration::from_secs(10),
+            graceful_shutdown_timeout: Duration::from_secs(10),
+            return_task_after: Duration::from_secs(2),
             task_topic_partitions: 4,
             metrics_listen: None,
             build_id: None,
@@ -43,7 +47,8 @@ impl Default for WorkerOptions {
 
 impl WorkerOptions {
     /// Reads `TIDEWRIGHT_MAX_CONCURRENT_ACTIVITIES`, `TIDEWRIGHT_MAX_CONCURRENT_WORKFLOW_TASKS`,
-    /// `TIDEWRIGHT_MAX_CACHED_RUNS`, `TIDEWRIGHT_SHUTDOWN_GRACE_MS`, `TIDEWRIGHT_TASK_TOPIC_PARTITIONS`,
+    /// `TIDEWRIGHT_MAX_CACHED_RUNS`, `TIDEWRIGHT_GRACEFUL_SHUTDOWN_TIMEOUT_MS`,
+    /// `TIDEWRIGHT_RETURN_TASK_AFTER_MS`, `TIDEWRIGHT_TASK_TOPIC_PARTITIONS`,
     /// `TIDEWRIGHT_METRICS_LISTEN` (IP:PORT) and `TIDEWRIGHT_BUILD_ID`.
     pub fn from_env() -> Result<Self, ConfigError> {
         Self::from_variables(|name| std::env::var(name).ok())
@@ -61,7 +66,10 @@ impl WorkerOptions {
             number(name, least, default as u64).map(|count| usize::try_from(count).unwrap_or(usize::MAX))
         };
         let default = Self::default();
-        let grace_ms = u64::try_from(default.shutdown_grace.as_millis()).unwrap_or(u64::MAX);
+        let millis = |name: &str, default: Duration| {
+            let default_ms = u64::try_from(default.as_millis()).unwrap_or(u64::MAX);
+            number(name, 0, default_ms).map(Duration::from_millis)
+        };
         let partitions = number("TIDEWRIGHT_TASK_TOPIC_PARTITIONS", 1, u64::from(default.task_topic_partitions))?;
         let metrics_listen = match variable("TIDEWRIGHT_METRICS_LISTEN").filter(|value| !value.is_empty()) {
             None => None,
@@ -83,7 +91,11 @@ impl WorkerOptions {
                 default.max_concurrent_workflow_tasks,
             )?,
             max_cached_runs: count("TIDEWRIGHT_MAX_CACHED_RUNS", 0, default.max_cached_runs)?,
-            shutdown_grace: Duration::from_millis(number("TIDEWRIGHT_SHUTDOWN_GRACE_MS", 0, grace_ms)?),
+            graceful_shutdown_timeout: millis(
+                "TIDEWRIGHT_GRACEFUL_SHUTDOWN_TIMEOUT_MS",
+                default.graceful_shutdown_timeout,
+            )?,
+            return_task_after: millis("TIDEWRIGHT_RETURN_TASK_AFTER_MS", default.return_task_after)?,
             task_topic_partitions: u32::try_from(partitions).unwrap_or(u32::MAX),
             metrics_listen,
             build_id: variable("TIDEWRIGHT_BUILD_ID").filter(|value| !value.is_empty()),

@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 
 use tidewright_client::HistoryPages;
 use tidewright_log::{GroupEvent, Received};
-use tidewright_schemas::{Command, QueryTask, RunId, WorkerIdentity, WorkflowTask, headers};
+use tidewright_schemas::{Command, QueryTask, RunId, TaskVerdict, WorkerIdentity, WorkflowTask, headers};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::cache::{Cache, CachedRun};
 use super::commands::Commands;
+use super::confirm::Confirmations;
 use super::measure::{Meters, Occupancy};
 use super::membership::Membership;
 use super::offsets::{Offsets, Position};
@@ -30,6 +31,7 @@ pub(crate) struct Workflows {
     pub(crate) registry: Arc<Registry>,
     pub(crate) history: HistoryPages,
     pub(crate) commands: Commands,
+    pub(crate) confirmations: Arc<Confirmations>,
     pub(crate) worker: WorkerIdentity,
     pub(crate) meters: Arc<Meters>,
 }
@@ -39,6 +41,8 @@ struct Job {
     task: WorkflowTask,
     position: Position,
     traceparent: Option<String>,
+    /// Whether it may have been with another worker.
+    to_confirm: bool,
 }
 
 /// What waits for a run.
@@ -154,8 +158,12 @@ impl WorkflowLoop {
                 .map(|query| self.accept_query(QueryJob { query, position: position.clone() }))
         } else {
             let traceparent = text_header(record, headers::TRACEPARENT);
-            serde_json::from_slice::<WorkflowTask>(value)
-                .map(|task| self.accept_task(Job { task, position: position.clone(), traceparent }))
+            let may_be_repeat =
+                taken.below_end || record.header(headers::POSSIBLE_REPEAT).is_some_and(|value| value == b"true");
+            serde_json::from_slice::<WorkflowTask>(value).map(|task| {
+                let to_confirm = may_be_repeat || task.possible_repeat;
+                self.accept_task(Job { task, position: position.clone(), traceparent, to_confirm });
+            })
         };
         if let Err(error) = accepted {
             let (topic, partition, offset) = (&record.topic, record.partition, record.offset);
@@ -276,6 +284,10 @@ impl Workflows {
         let task = &job.task;
         if cached.as_ref().is_some_and(|cached| cached.token == task.token) {
             tracing::debug!(run_id = %task.run_id, "a task came again whose completion is in the log");
+            return cached;
+        }
+        let traceparent = job.traceparent.as_deref();
+        if job.to_confirm && self.confirmations.ask_for_workflow(task, traceparent).await == TaskVerdict::Drop {
             return cached;
         }
         let Self { registry, history, worker, meters, .. } = self;
