@@ -1,8 +1,8 @@
 //! A log of what ran, for those who want proof: demonstrations, and tests that kill workers.
 //!
 //! One line for the start and one for the end of each attempt, tab separated:
-//! `<workflow id> <activity type> <scheduled event id> <attempt> <start|done> <milliseconds since 1970>`. Lines are appended whole, so several
-//! processes may share a file, and what was written stays when a process is killed.
+//! `<workflow id> <activity type> <scheduled event id> <attempt> <start|done> <milliseconds since 1970> <process id>`.
+//! Lines are appended whole, so several processes may share a file, and what was written stays when a process is killed.
 
 use std::fs::{File, OpenOptions};
 use std::future::Future;
@@ -55,6 +55,7 @@ impl Audit {
             (&info.workflow_id, &info.activity_type, info.scheduled_event_id, info.attempt);
         // A clock before 1970 is noted as 0.
         let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
-        file.write_all(format!("{workflow}\t{activity}\t{event}\t{attempt}\t{phase}\t{now_ms}\n").as_bytes())
+        let process = std::process::id();
+        file.write_all(format!("{workflow}\t{activity}\t{event}\t{attempt}\t{phase}\t{now_ms}\t{process}\n").as_bytes())
     }
 }

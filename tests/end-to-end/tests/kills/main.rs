@@ -5,6 +5,7 @@
 
 mod audit;
 mod fleet;
+mod leaves;
 mod orders;
 mod schedule;
 
@@ -15,6 +16,7 @@ use end_to_end::Kafka;
 
 use crate::audit::Audit;
 use crate::fleet::Fleet;
+use crate::leaves::Leaves;
 use crate::orders::Orders;
 use crate::schedule::Schedule;
 
@@ -47,7 +49,8 @@ async fn every_order_ends_as_it_should_whoever_is_killed() -> anyhow::Result<()>
     }
     assert!(fleet.kills() >= 30, "only {} processes were killed", fleet.kills());
     let histories = orders.wait_for_all(&fleet, PATIENCE).await?;
-    Audit::read(&fleet.audit_path())?.check(&histories)?;
+    let leaves = Leaves::read(&kafka, fleet.topics()).await?;
+    Audit::read(&fleet.audit_path())?.check(&histories, &leaves)?;
     fleet.check_rebuild(&histories).await?;
     fleet.stop().await
 }
@@ -84,6 +87,7 @@ async fn any_node_answers_and_a_zombie_changes_nothing() -> anyhow::Result<()> {
     let ids: Vec<_> = (0..40).map(orders::id).collect();
     orders.same_from_both(&fleet, &ids).await?;
     let histories = orders.wait_for_all(&fleet, PATIENCE).await?;
-    Audit::read(&fleet.audit_path())?.check(&histories)?;
+    let leaves = Leaves::read(&kafka, fleet.topics()).await?;
+    Audit::read(&fleet.audit_path())?.check(&histories, &leaves)?;
     fleet.stop().await
 }
