@@ -116,6 +116,8 @@ mod tests {
         assert_eq!(shares(&[(0, 0), (1, 1), (2, 3)]), [0, 3, 9]);
         assert_eq!(shares(&[(0, 0), (1, 0)]), [6, 6, 0], "nobody has room");
         assert_eq!(shares(&[]), [0, 0, 0], "nobody is there");
-        assert_eq!(place(&[(0, u32::MAX), (1, u32::MAX)], u64::MAX), Some(0));
+        let much = [(0, u32::MAX), (1, u32::MAX)];
+        assert_eq!(place(&much, u64::from(u32::MAX) - 1), Some(0), "sums of room do not overflow");
+        assert_eq!(place(&much, u64::from(u32::MAX)), Some(1));
     }
 }
