@@ -26,6 +26,7 @@ mod program;
 mod run;
 mod schedule;
 mod signaller;
+mod stats;
 mod tenure;
 mod truth;
 mod violation;
@@ -34,8 +35,8 @@ mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub use stats::Stats;
 pub use violation::Violation;
-pub use world::Stats;
 
 /// A seed that broke a rule.
 #[derive(Debug)]

@@ -14,6 +14,7 @@ use crate::ledger::{Ledger, key_of};
 use crate::log::{Parcel, Place, SimLog};
 use crate::node::Node;
 use crate::plan::Plan;
+use crate::stats::Stats;
 use crate::truth::{Truth, Verdict};
 use crate::violation::{Checked, ensure, violation};
 use crate::worker::{Group, Worker};
@@ -23,71 +24,6 @@ const BASE_MS: u64 = 1_790_000_000_000;
 /// How many lines of a trace are kept.
 const TRACE_LINES_MAX: usize = 100_000;
 pub(crate) const COMMANDS_TOPIC: &str = "tidewright.default.commands";
-
-/// What happened in a seed, for the summary.
-#[derive(Debug, Clone, Default)]
-pub struct Stats {
-    /// Workflows that ran to their end.
-    pub workflows: u64,
-    /// Those that were terminated or timed out.
-    pub cut_short: u64,
-    /// Signals that workflows heard.
-    pub signals: u64,
-    /// Commands in the logs.
-    pub commands: u64,
-    /// Processes that were killed.
-    pub kills: u64,
-    /// Claims in the histories.
-    pub claims: u64,
-    /// History records that did not count.
-    pub zombie_records: u64,
-    /// Records that compaction removed.
-    pub compacted: u64,
-    /// Runs that were deleted.
-    pub deleted: u64,
-    /// Stores that were away for too long.
-    pub too_old: u64,
-    /// Losses that were planted and noticed.
-    pub losses: u64,
-    /// Losses that were accepted.
-    pub accepted: u64,
-    /// Steps.
-    pub steps: u64,
-}
-
-impl Stats {
-    /// Adds another seed's.
-    pub fn add(&mut self, other: &Self) {
-        let Self {
-            workflows,
-            cut_short,
-            signals,
-            commands,
-            kills,
-            claims,
-            zombie_records,
-            compacted,
-            deleted,
-            too_old,
-            losses,
-            accepted,
-            steps,
-        } = other;
-        self.workflows += workflows;
-        self.cut_short += cut_short;
-        self.signals += signals;
-        self.commands += commands;
-        self.kills += kills;
-        self.claims += claims;
-        self.zombie_records += zombie_records;
-        self.compacted += compacted;
-        self.deleted += deleted;
-        self.too_old += too_old;
-        self.losses += losses;
-        self.accepted += accepted;
-        self.steps += steps;
-    }
-}
 
 pub(crate) struct World {
     pub(crate) dice: Dice,
