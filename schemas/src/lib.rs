@@ -67,7 +67,7 @@ pub use record::{
     Answered, BufferFlushed, Claim, CommandMark, CommandsSkipped, DeadLettered, DeletionAdvanced,
     DetachedActivityClosed, Epoch, EventBuffered, HistoryRecord, LostCommands, NextRun, OriginSeen, Position,
     ReleasedDeletion, RequestAttached, RowFact, RunDeleted, RunForgotten, SupersededRecord, Transition, WorkersTold,
-    WorkflowTaskDelivered, WorkflowTaskDispatched, WorkflowTaskRetryScheduled, transition_key,
+    WorkflowTaskDelivered, WorkflowTaskDispatched, WorkflowTaskRetryScheduled, parse_transition_key, transition_key,
 };
 pub use reply::{Answer, Rejected, Reply, RequestAccepted, TaskConfirmed, TaskVerdict, WorkflowStarted};
 pub use retry::RetryPolicy;

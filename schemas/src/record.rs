@@ -106,6 +106,16 @@ pub fn transition_key(workflow_id: &WorkflowId, source_offset: u64, epoch: &Epoc
     format!("transition/{source_offset}/{}/{}/{workflow_id}", epoch.offset, epoch.key)
 }
 
+/// What the key of a transition's record names; nothing for any other key.
+#[must_use]
+pub fn parse_transition_key(key: &str) -> Option<(WorkflowId, u64, Epoch)> {
+    // Only the workflow id, which comes last, may hold a slash.
+    let mut parts = key.strip_prefix("transition/")?.splitn(4, '/');
+    let source_offset = parts.next()?.parse().ok()?;
+    let epoch = Epoch { offset: parts.next()?.parse().ok()?, key: parts.next()?.to_owned() };
+    Some((WorkflowId::new(parts.next()?).ok()?, source_offset, epoch))
+}
+
 /// Names a claim: where it stands and its unique key (R10).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Epoch {

@@ -16,8 +16,8 @@ pub(crate) fn tombstone(workflow_id: &WorkflowId, record: &SupersededRecord) -> 
     HistoryEntry { key, value: None }
 }
 
-/// Records that say nothing but that a deletion is forgotten. Nothing needs one once a position covers its command; one
-/// that stays all the same, since its owner died before, is tombstoned by whoever rebuilds the partition.
+/// Records that say nothing but that a deletion is forgotten. Nothing needs one once a position covers its command, since
+/// the tombstone of the deletion's first record, which is above it by then, says the same to older states; one that stays all the same, since its owner died before, is tombstoned by whoever rebuilds the partition.
 #[derive(Debug, Default)]
 pub(crate) struct LastWords(Vec<(u64, String)>);
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use tidewright_core::{Effect, Overlay, Store, apply, effects, first_hole};
+use tidewright_core::{Effect, Overlay, Store, apply, effects, first_hole, forget_deletion};
 use tidewright_schemas::{Claim, CommandsSkipped, Epoch, HistoryRecord, LostCommands, Position, Transition};
 
 use crate::forgetting::{LastWords, tombstone};
@@ -103,7 +103,8 @@ impl<S: Store> Owner<S> {
             self.recovery.next_at_bounds.get_or_insert(self.meta.next_source);
         }
         match read_history(&record)? {
-            None => {}
+            None if applied_before => {}
+            None => self.take_tombstone(&record)?,
             Some(HistoryRecord::Claim(claim)) => {
                 let epoch = Epoch { offset, key: claim.key };
                 self.recovery.claim = Some(epoch.clone());
@@ -159,6 +160,16 @@ impl<S: Store> Owner<S> {
             let unreleased = Unreleased { history_offset: offset, epoch, effects, superseded };
             self.recovery.unreleased.insert(source, unreleased);
         }
+        Ok(())
+    }
+
+    /// What a tombstone says on its own: that a deletion is forgotten, though the record that says so may be gone.
+    fn take_tombstone(&mut self, record: &LogRecord) -> Result<(), Stop> {
+        let key = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok());
+        let (Some(key), None) = (key, &record.value) else { return Ok(()) };
+        let mut overlay = Overlay::with_changes(&self.store, std::mem::take(&mut self.recovery.changed));
+        forget_deletion(&mut overlay, key)?;
+        self.recovery.changed = overlay.into_changes();
         Ok(())
     }
 

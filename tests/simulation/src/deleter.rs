@@ -35,6 +35,12 @@ impl Deletions {
         self.deleted.contains_key(&(workflow_id.clone(), run_id.clone()))
     }
 
+    /// Whether a record is one that says that a run is deleted.
+    pub(crate) fn begins_with(&self, key: &str) -> bool {
+        let runs = self.about.get(key).map(|(_, runs)| runs.as_slice()).unwrap_or_default();
+        runs.iter().any(|run| self.deleted.get(run).is_some_and(|deleted| deleted == key))
+    }
+
     pub(crate) fn count(&self) -> u64 {
         self.deleted.len() as u64
     }
@@ -61,7 +67,7 @@ impl Deletions {
             "{key}, released {released_offset}"
         );
         self.tombstoned.insert(key.to_owned());
-        if !runs.iter().any(|run| self.deleted.get(run).is_some_and(|deleted| deleted == key)) {
+        if !self.begins_with(key) {
             return Ok(());
         }
         for (other, (other_source, about)) in &self.about {

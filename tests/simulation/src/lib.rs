@@ -16,6 +16,7 @@ mod dice;
 mod disk;
 mod faults;
 mod finish;
+mod forgotten;
 mod job;
 mod ledger;
 mod log;

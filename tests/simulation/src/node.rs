@@ -98,8 +98,9 @@ impl World {
             ensure!(disk.is_empty(), "r11_the_store_holds_only_what_is_committed", "rows without a meta row");
             return Ok(());
         };
-        let expected = self.truth[partition as usize].rows_at(history_offset);
-        if let Some(difference) = disk.look(|rows| difference(rows, &expected)) {
+        let truth = &self.truth[partition as usize];
+        let (expected, may_linger) = (truth.rows_at(history_offset), truth.forgotten.may_linger_at(history_offset));
+        if let Some(difference) = disk.look(|rows| difference(rows, &expected, &may_linger)) {
             let what = format!("partition {partition} at history offset {history_offset}: {difference}");
             return Err(violation("r11_the_store_holds_only_what_is_committed", what));
         }
@@ -206,9 +207,13 @@ pub(crate) fn meta(disk: &Disk) -> Checked<Option<(u64, u64)>> {
 }
 
 /// The first row that two states do not share, but for the owner's own, and for what nothing reads any more.
-pub(crate) fn difference(held: &MemoryRows, expected: &BTreeMap<&[u8], &[u8]>) -> Option<String> {
+pub(crate) fn difference(
+    held: &MemoryRows,
+    expected: &BTreeMap<&[u8], &[u8]>,
+    may_linger: &BTreeSet<&[u8]>,
+) -> Option<String> {
     let deletes = expected.keys().any(|key| key.first() == Some(&b'x'));
-    let mut ignored = BTreeSet::new();
+    let mut ignored: BTreeSet<Vec<u8>> = may_linger.iter().map(|key| key.to_vec()).collect();
     if deletes {
         let mut rows = MemoryRows::default();
         // Memory takes every write.

@@ -10,6 +10,7 @@ use tidewright_schemas::{
 };
 
 use crate::deleter::Deletions;
+use crate::forgotten::Forgotten;
 use crate::violation::{Checked, ensure, violation};
 
 /// A row's value and the history offset after the record that wrote it.
@@ -34,6 +35,7 @@ pub(crate) struct Truth {
     pub(crate) sources: BTreeMap<u64, WorkflowId>,
     closed_activities: BTreeSet<(RunId, EventId)>,
     pub(crate) deletions: Deletions,
+    pub(crate) forgotten: Forgotten,
     pub(crate) histories: BTreeMap<(WorkflowId, RunId), Vec<HistoryEvent>>,
     origins: BTreeSet<(WorkflowId, String)>,
     /// Effects of valid records that no valid position says are out.
@@ -57,7 +59,7 @@ impl Truth {
         if !HistoryRecord::is_key(key.as_bytes()) {
             return Ok(Verdict::Other);
         }
-        let Some(value) = value else { return self.tombstone(key).map(|()| Verdict::Other) };
+        let Some(value) = value else { return self.tombstone(offset, key).map(|()| Verdict::Other) };
         let record: HistoryRecord =
             serde_json::from_slice(value).map_err(|e| violation("r5_history_is_readable", format!("{key}: {e}")))?;
         ensure!(record.key() == key, "r2_a_record_is_keyed_by_what_it_says", "{key} holds {record:?}");
@@ -91,9 +93,11 @@ impl Truth {
         }
     }
 
-    fn tombstone(&mut self, key: &str) -> Checked {
+    fn tombstone(&mut self, offset: u64, key: &str) -> Checked {
         if key.starts_with("transition/") {
-            if self.valid_keys.contains(key) && !self.superseded_keys.contains(key) {
+            self.forgotten.tombstoned(offset, key);
+            let is_superseded = self.superseded_keys.contains(key) && !self.deletions.begins_with(key);
+            if self.valid_keys.contains(key) && !is_superseded {
                 self.deletions.tombstoned(key, self.released_offset, &self.superseded_keys)?;
             }
         } else if key.starts_with("position/") {
@@ -160,7 +164,11 @@ impl Truth {
             self.versions.entry(key.clone()).or_default().push((offset + 1, value.clone()));
         }
         for old in applied.superseded {
-            self.superseded_keys.insert(transition_key(&change.workflow_id, old.source_offset, &old.epoch));
+            let old = transition_key(&change.workflow_id, old.source_offset, &old.epoch);
+            if self.deletions.begins_with(&old) {
+                self.forgotten.landed(offset, old.clone(), rows.iter().map(|(key, _)| key.clone()));
+            }
+            self.superseded_keys.insert(old);
         }
         self.rows.write(rows).map_err(|e| violation("simulation", e.to_string()))?;
         let effects = effects(change);

@@ -4,10 +4,10 @@
 //! A history that was compacted meanwhile may lack any of the run's records. So every step says where it ends rather
 //! than how much it takes, and removes what is there.
 
-use tidewright_schemas::{DeletionAdvanced, RowFact, RunDeleted, RunId, Transition, WorkflowId};
+use tidewright_schemas::{DeletionAdvanced, RowFact, RunDeleted, RunId, Transition, WorkflowId, parse_transition_key};
 
 use super::{Applied, ApplyError, changed_run, close};
-use crate::rows::{Rows, RowsError};
+use crate::rows::{Overlay, Rows, RowsError};
 use crate::state::write::RunWriter;
 use crate::state::{DeletedRow, Shared, State, SupersededRecord};
 
@@ -131,14 +131,38 @@ pub(crate) fn is_needed<R: Rows>(
     }
 }
 
+/// Its tombstones come after it: then the one of the record that began the deletion says that it has ended, to whoever
+/// comes when this record is gone already (see [`forget_deletion`]).
 fn end<R: Rows>(mut writer: RunWriter<'_, R>) -> Result<Applied, ApplyError> {
     let Some(row) = writer.state().deleted(&writer.workflow_id, &writer.run_id)? else {
         return Ok(Applied::leftover());
     };
+    forget(&mut writer, &row)?;
+    let superseded = [Some(row.record), row.superseded].into_iter().flatten().collect();
+    Ok(Applied { superseded, ..Applied::default() })
+}
+
+fn forget<R: Rows>(writer: &mut RunWriter<'_, R>, row: &DeletedRow) -> Result<(), RowsError> {
     if let Some(request_id) = &row.request_id {
-        writer.delete_request(request_id, false)?;
+        let deleted = writer.state().deleted_by_request(&writer.workflow_id, request_id)?;
+        // Where only the tombstone tells of the end, the request may have deleted another run meanwhile.
+        if deleted.as_ref() == Some(&writer.run_id) {
+            writer.delete_request(request_id, false)?;
+        }
     }
-    writer.deleted(Some(&row), None)?;
-    let tombstones = [Some(row.record), row.superseded].into_iter().flatten().collect();
-    Ok(Applied { tombstones, ..Applied::default() })
+    writer.deleted(Some(row), None)
+}
+
+/// Takes the tombstone of a record: if it is that of a [`RunDeleted`], the deletion is forgotten (R31).
+///
+/// The record that says so may be compacted away when an older state comes back, since a position that covers it is all
+/// that it waits for; the tombstone of the deletion's first record stands above such a state for as long as it may come.
+pub fn forget_deletion<R: Rows>(overlay: &mut Overlay<R>, key: &str) -> Result<(), ApplyError> {
+    let Some((workflow_id, source_offset, epoch)) = parse_transition_key(key) else { return Ok(()) };
+    let Some(run_id) = State(&*overlay).deleted_by_record(&workflow_id, source_offset)? else { return Ok(()) };
+    let mut writer = RunWriter { overlay, workflow_id, run_id };
+    match writer.state().deleted(&writer.workflow_id, &writer.run_id)? {
+        Some(row) if row.record.epoch == epoch => Ok(forget(&mut writer, &row)?),
+        _ => Ok(()),
+    }
 }

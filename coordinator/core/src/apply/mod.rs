@@ -13,6 +13,7 @@ use tidewright_schemas::api::WorkflowStatus;
 use tidewright_schemas::{EventAttributes, EventId, RowFact, RunId, Transition, WorkflowId};
 
 use self::deletion::Deletion;
+pub use self::deletion::forget_deletion;
 pub(crate) use self::deletion::{REQUESTS_PER_STEP, is_needed};
 use crate::rows::{Overlay, Rows, RowsError};
 use crate::state::write::{self, RunWriter};
@@ -50,7 +51,8 @@ pub struct Applied {
     pub superseded: Vec<SupersededRecord>,
     /// Runs that started or closed, in order.
     pub changed_runs: Vec<ChangedRun>,
-    /// Records of a deleted run: their tombstones stand before this record, so that none is ever forgotten (R31).
+    /// Records that a step of a deletion tombstones: their tombstones stand before this record, so that none is ever
+    /// forgotten (R31).
     pub tombstones: Vec<SupersededRecord>,
     /// Whether the record is about a run that is not there: a leftover of a deleted one, to be tombstoned again (R31).
     pub is_leftover: bool,

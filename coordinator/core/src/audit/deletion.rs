@@ -6,7 +6,7 @@ use tidewright_schemas::{RunId, WorkflowId};
 
 use super::Audit;
 use crate::state::keys::{
-    self, ACCEPTED_REQUEST, BY_ORDER, DELETED, DELETED_BY_ORDER, EVENT, HOLE, RECORD, REQUEST, RUN,
+    self, ACCEPTED_REQUEST, BY_ORDER, DELETED, DELETED_BY_ORDER, DELETED_BY_RECORD, EVENT, HOLE, RECORD, REQUEST, RUN,
 };
 use crate::state::{DeletedRow, RequestRow, State, decode, deletion_timers};
 use crate::{Rows, RowsError};
@@ -75,8 +75,8 @@ impl<R: Rows> Audit<'_, R> {
                 self.problems.push(format!("the latest run of `{id}` is not the one that began last"));
             }
         }
-        for (runs, order) in [(named, BY_ORDER), (self.rows.scan(&[DELETED], &[], usize::MAX)?.len(), DELETED_BY_ORDER)]
-        {
+        let deleted = self.rows.scan(&[DELETED], &[], usize::MAX)?.len();
+        for (runs, order) in [(named, BY_ORDER), (deleted, DELETED_BY_ORDER), (deleted, DELETED_BY_RECORD)] {
             let ordered = self.rows.scan(&[order], &[], usize::MAX)?.len();
             self.equal("the partition", "runs in order", ordered as u64, runs as u64);
         }

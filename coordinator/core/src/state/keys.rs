@@ -20,6 +20,7 @@ pub(crate) const DELETE_REQUEST: u8 = b'z';
 pub(crate) const HOLE: u8 = b'y';
 pub(crate) const BY_ORDER: u8 = b'n';
 pub(crate) const DELETED_BY_ORDER: u8 = b'v';
+pub(crate) const DELETED_BY_RECORD: u8 = b'k';
 
 fn of_workflow(kind: u8, workflow_id: &WorkflowId) -> Vec<u8> {
     let mut key = Vec::with_capacity(workflow_id.as_str().len() + 64);
@@ -82,6 +83,11 @@ pub(crate) fn in_order(kind: u8, workflow_id: &WorkflowId, started_offset: u64) 
 /// A run that is deleted, while that is remembered.
 pub(crate) fn deleted(workflow_id: &WorkflowId, run_id: &RunId) -> Vec<u8> {
     of_run(DELETED, workflow_id, run_id)
+}
+
+/// The run that the record of a command says is deleted.
+pub(crate) fn deleted_by_record(workflow_id: &WorkflowId, source_offset: u64) -> Vec<u8> {
+    numbered(of_workflow(DELETED_BY_RECORD, workflow_id), source_offset)
 }
 
 /// A run whose history has a hole.

@@ -74,6 +74,11 @@ impl<R: Rows> State<'_, R> {
         self.get(&keys::deleted(id, run_id))
     }
 
+    /// The run that the record of a command says is deleted, while that is remembered.
+    pub(crate) fn deleted_by_record(&self, id: &WorkflowId, source_offset: u64) -> Result<Option<RunId>, RowsError> {
+        self.get(&keys::deleted_by_record(id, source_offset))
+    }
+
     pub(crate) fn hole(&self, id: &WorkflowId, run_id: &RunId) -> Result<Option<HoleRow>, RowsError> {
         self.get(&keys::hole(id, run_id))
     }

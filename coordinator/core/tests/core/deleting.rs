@@ -1,6 +1,7 @@
 //! Deletion for privacy: R31, R32. [`World`] rebuilds state without what was tombstoned after every step.
 
-use tidewright_core::{ApplyError, MemoryRows, Overlay, apply, audit, first_hole, is_wanted, read};
+use tidewright_core::Store as _;
+use tidewright_core::{ApplyError, MemoryRows, Overlay, apply, audit, first_hole, forget_deletion, is_wanted, read};
 use tidewright_schemas::api::WorkflowStatus;
 use tidewright_schemas::{
     Answer, Epoch, HistoryEvent, RowFact, RunId, TimerTarget, Transition, WorkflowIdConflictPolicy,
@@ -72,7 +73,8 @@ fn a_closed_run_is_gone_at_once_and_its_rows_follow() {
     let forgets_at_ms = w.due()[0].due_ms;
     assert_eq!(forgets_at_ms, w.now_ms + TOMBSTONES_LIVE_MS);
     w.when_due(TimerTarget::RunDeletion).then_facts(["RunForgotten"]).then_effects([]);
-    assert_eq!(w.tombstoned, [0, 1, 2, 3]);
+    assert_eq!(w.tombstoned, [0, 1], "what says that it is deleted goes after what says that it is forgotten");
+    assert_eq!(w.superseded_count(), w.record_count() - 1);
     assert!(w.rows.all().is_empty(), "{:?}", w.rows.all().keys());
 }
 
@@ -186,6 +188,48 @@ fn r21_a_repeated_deletion_is_answered_again_while_it_is_remembered() {
     to_the_end(&mut w);
     w.when(answered_delete()).then_rejected("TW0206");
     World::default().when(answered_delete()).then_rejected("TW0206");
+}
+
+/// Rows after the tombstone of the record that deleted a run was read, by a state that never saw the deletion end.
+fn after_tombstone(rows: &MemoryRows, key: &str) -> MemoryRows {
+    let mut overlay = Overlay::new(rows);
+    forget_deletion(&mut overlay, key).unwrap();
+    let changed = overlay.into_changes();
+    let mut after = rows.clone();
+    after.write(changed.into_iter().collect()).unwrap();
+    after
+}
+
+#[test]
+fn r31_a_state_that_missed_the_end_of_a_deletion_learns_it_from_the_tombstone() {
+    let mut w = closed();
+    let deletes = w.record_count();
+    w.when(answered_delete()).when_due(TimerTarget::RunDeletion);
+    let keys: Vec<_> = w.record_keys().map(str::to_owned).collect();
+    for (number, key) in keys.iter().enumerate() {
+        let after = after_tombstone(&w.rows, key);
+        assert_eq!(after.all().is_empty(), number == deletes, "{key}");
+    }
+    for of_another in ["", "transition/", "position/1/claim/1", &keys[deletes].replace("/claim", "/another")] {
+        assert_eq!(after_tombstone(&w.rows, of_another), w.rows, "{of_another}");
+    }
+}
+
+#[test]
+fn r31_a_tombstone_that_comes_late_forgets_no_later_deletion_by_the_same_request() {
+    let mut w = closed();
+    let deletes = w.record_count();
+    w.when(answered_delete()).when_due(TimerTarget::RunDeletion);
+    let key = w.record_keys().nth(deletes).unwrap().to_owned();
+    let missed_the_end = w.rows.clone();
+    w.when_due(TimerTarget::RunDeletion).then_facts(["RunForgotten"]);
+    let from = w.record_count();
+    w.when(start(ORDER)).when(answered_delete());
+    let mut rows = missed_the_end;
+    for change in w.records_from(from) {
+        rows = written(&rows, &change).1;
+    }
+    assert_eq!(after_tombstone(&rows, &key), w.rows);
 }
 
 #[test]

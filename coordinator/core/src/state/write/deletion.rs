@@ -60,16 +60,21 @@ impl<R: Rows> RunWriter<'_, R> {
         let new = after.map(deletion_timers).unwrap_or_default();
         self.timers_of(0, &old, &new)?;
         let key = keys::deleted(&self.workflow_id, &self.run_id);
-        let in_order = |row: &DeletedRow| keys::in_order(keys::DELETED_BY_ORDER, &self.workflow_id, row.started_offset);
+        let names = |row: &DeletedRow| {
+            let in_order = keys::in_order(keys::DELETED_BY_ORDER, &self.workflow_id, row.started_offset);
+            [in_order, keys::deleted_by_record(&self.workflow_id, row.record.source_offset)]
+        };
         match (after, before) {
             (Some(row), _) => {
-                let (run_id, in_order) = (self.run_id.clone(), in_order(row));
-                self.put(in_order, &run_id)?;
+                let (run_id, names) = (self.run_id.clone(), names(row));
+                for name in names {
+                    self.put(name, &run_id)?;
+                }
                 self.put(key, row)
             }
             (None, before) => {
-                if let Some(row) = before {
-                    self.overlay.set(in_order(row), None);
+                for name in before.into_iter().flat_map(names) {
+                    self.overlay.set(name, None);
                 }
                 self.overlay.set(key, None);
                 Ok(())

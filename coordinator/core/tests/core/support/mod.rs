@@ -229,6 +229,16 @@ impl World {
         self.records.len()
     }
 
+    /// Keys of the records, in order.
+    pub fn record_keys(&self) -> impl Iterator<Item = &str> {
+        self.records.iter().map(|(key, _)| key.as_str())
+    }
+
+    /// The records from a number on.
+    pub fn records_from(&self, first: usize) -> Vec<Transition> {
+        self.records[first..].iter().map(|(_, json)| read(json)).collect()
+    }
+
     pub fn superseded_count(&self) -> usize {
         self.superseded.len()
     }
