@@ -52,7 +52,7 @@ pub use event::{
     HistoryEvent, TimerCanceled, TimerFired, TimerStarted, WorkflowExecutionCancelRequested, WorkflowExecutionCanceled,
     WorkflowExecutionCompleted, WorkflowExecutionFailed, WorkflowExecutionSignaled, WorkflowExecutionStarted,
     WorkflowExecutionTerminated, WorkflowExecutionTimedOut, WorkflowTaskCompleted, WorkflowTaskFailed,
-    WorkflowTaskFailedCause, WorkflowTaskScheduled, WorkflowTaskStarted,
+    WorkflowTaskFailedCause, WorkflowTaskScheduled, WorkflowTaskStarted, WorkflowTaskTimedOut,
 };
 pub use failure::{
     ActivityFailure, ApplicationErrorCategory, ApplicationFailure, CanceledFailure, Failure, FailureInfo, RetryState,

@@ -64,6 +64,9 @@ pub(crate) fn event_line(attributes: &EventAttributes, activities: &dyn Activity
         E::WorkflowTaskStarted(_) => String::new(),
         E::WorkflowTaskCompleted(e) => by(&e.worker.identity).trim_start_matches(", ").to_owned(),
         E::WorkflowTaskFailed(e) => format!("{:?}: {}", e.cause, one_line(&e.failure.message, PAYLOAD_SHOWN)),
+        E::WorkflowTaskTimedOut(e) => {
+            e.failure.as_ref().map_or_else(String::new, |failure| one_line(&failure_line(failure), PAYLOAD_SHOWN))
+        }
         E::ActivityTaskScheduled(e) => {
             format!("{} on {}, input {}", name(&e.activity_type), name(&e.task_queue), short(e.input.as_ref()))
         }

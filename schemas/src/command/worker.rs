@@ -47,7 +47,8 @@ impl CompleteWorkflowTask {
     }
 }
 
-/// A worker could not advance a workflow; the task is tried again with backoff.
+/// A worker could not advance a workflow; the task is tried again with backoff. Of a failure that is a timeout history
+/// tells as `WorkflowTaskTimedOut`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FailWorkflowTask {
     /// The task's token.

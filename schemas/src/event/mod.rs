@@ -22,6 +22,7 @@ pub use workflow::{
 };
 pub use workflow_task::{
     WorkflowTaskCompleted, WorkflowTaskFailed, WorkflowTaskFailedCause, WorkflowTaskScheduled, WorkflowTaskStarted,
+    WorkflowTaskTimedOut,
 };
 
 use crate::EventId;
@@ -92,6 +93,7 @@ events!(
     WorkflowTaskStarted,
     WorkflowTaskCompleted,
     WorkflowTaskFailed,
+    WorkflowTaskTimedOut,
     ActivityTaskScheduled,
     ActivityTaskStarted,
     ActivityTaskCompleted,

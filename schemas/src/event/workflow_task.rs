@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{EventId, Failure, SdkMetadata, WorkerIdentity, WorkerVersioning};
+use crate::{EventId, Failure, SdkMetadata, TimeoutType, WorkerIdentity, WorkerVersioning};
 
 /// A workflow task was made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -154,6 +154,24 @@ pub struct WorkflowTaskFailed {
     pub cause: WorkflowTaskFailedCause,
     /// More about it.
     pub failure: Failure,
+    /// Who said so.
+    #[serde(default)]
+    pub worker: WorkerIdentity,
+}
+
+/// A workflow task ran for longer than its timeout; it is tried again. Its worker says so (R26), since a task that waits
+/// in its topic, or is delivered again, is not late.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkflowTaskTimedOut {
+    /// Its `WorkflowTaskScheduled`.
+    pub scheduled_event_id: EventId,
+    /// Its `WorkflowTaskStarted`.
+    pub started_event_id: EventId,
+    /// Which timeout.
+    pub timeout_type: TimeoutType,
+    /// More about it: where the code was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
     /// Who said so.
     #[serde(default)]
     pub worker: WorkerIdentity,

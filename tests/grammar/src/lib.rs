@@ -101,6 +101,7 @@ impl Grammar {
                 self.tasks.completed(event.event_id, (e.scheduled_event_id, e.started_event_id))
             }
             E::WorkflowTaskFailed(e) => self.tasks.failed((e.scheduled_event_id, e.started_event_id), e.cause),
+            E::WorkflowTaskTimedOut(e) => self.tasks.timed_out((e.scheduled_event_id, e.started_event_id)),
             E::WorkflowExecutionCompleted(e) => self.tasks.closes(e.workflow_task_completed_event_id),
             E::WorkflowExecutionFailed(e) => self.tasks.closes(e.workflow_task_completed_event_id),
             E::WorkflowExecutionCanceled(e) => self.tasks.closes(e.workflow_task_completed_event_id),

@@ -76,12 +76,17 @@ impl Tasks {
     }
 
     pub(crate) fn failed(&mut self, names: (EventId, EventId), cause: WorkflowTaskFailedCause) -> Checked {
+        self.timed_out(names)?;
+        if cause == WorkflowTaskFailedCause::ForceCloseCommand {
+            self.state = State::ForceClosed;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn timed_out(&mut self, names: (EventId, EventId)) -> Checked {
         let attempt = self.ends(names)?;
         require(attempt == 1, || "failures of later attempts are no events".to_owned())?;
-        self.state = match cause {
-            WorkflowTaskFailedCause::ForceCloseCommand => State::ForceClosed,
-            _ => State::Between { retries: true },
-        };
+        self.state = State::Between { retries: true };
         Ok(())
     }
 

@@ -22,6 +22,7 @@ const SHORT: &[&str] = &[
     "start, task, begun, force-closed, signal, terminated",
     "start, task, begun, force-closed, timed out",
     "start, terminated",
+    "start, task, begun, task-timed-out, task 2, begun, done, complete",
     "start, task, begun, failed, task 3, begun, done, schedule a, runs a, failure a, task, begun, done, fail",
     "start, task, begun, done, schedule a, too late a, task, begun, done, timer t, signal",
     "start, task, begun, done, timer t, task, begun, done, signal, cancel t, complete",
@@ -74,6 +75,10 @@ impl Story {
                     _ => WorkflowTaskFailedCause::ForceCloseCommand,
                 };
                 WorkflowTaskFailed { scheduled_event_id, started_event_id, cause, failure: failure(), worker }.into()
+            }
+            ("task-timed-out", _) => {
+                let (timeout_type, failure) = (TimeoutType::StartToClose, None);
+                WorkflowTaskTimedOut { scheduled_event_id, started_event_id, timeout_type, failure, worker }.into()
             }
             ("complete", _) => WorkflowExecutionCompleted { result: None, workflow_task_completed_event_id }.into(),
             ("fail", _) => WorkflowExecutionFailed { failure: failure(), workflow_task_completed_event_id }.into(),
@@ -189,6 +194,8 @@ fn what_is_illegal_says_why() {
     is_illegal("start, task 2", "expected is attempt 1");
     is_illegal("start, task, begun, failed, task", "expected is a later attempt");
     is_illegal("start, task, begun, failed, task 2, begun, failed", "no events");
+    is_illegal("start, task, begun, failed, task 2, begun, task-timed-out", "no events");
+    is_illegal("start, task, task-timed-out", "does not follow the workflow task");
     is_illegal("start, task, begun, force-closed, task 2", "should have ended");
     is_illegal("start, complete", "does not follow the WorkflowTaskCompleted");
     is_illegal("start, task, begun, done, task, begun, complete", "does not follow the WorkflowTaskCompleted");

@@ -66,6 +66,7 @@ impl Run {
             EventAttributes::WorkflowTaskScheduled(_)
             | EventAttributes::WorkflowTaskStarted(_)
             | EventAttributes::WorkflowTaskFailed(_)
+            | EventAttributes::WorkflowTaskTimedOut(_)
             | EventAttributes::ActivityTaskStarted(_) => {}
             EventAttributes::ActivityTaskScheduled(_)
             | EventAttributes::ActivityTaskCancelRequested(_)

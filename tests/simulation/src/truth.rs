@@ -192,7 +192,9 @@ impl Truth {
             if let Some(EventAttributes::WorkflowTaskStarted(_)) = before.map(|event| &event.attributes) {
                 let ends = matches!(
                     event.attributes,
-                    EventAttributes::WorkflowTaskCompleted(_) | EventAttributes::WorkflowTaskFailed(_)
+                    EventAttributes::WorkflowTaskCompleted(_)
+                        | EventAttributes::WorkflowTaskFailed(_)
+                        | EventAttributes::WorkflowTaskTimedOut(_)
                 );
                 ensure!(ends, "r22_what_comes_during_a_workflow_task_is_buffered", "{event:?} in {run_id}");
             }

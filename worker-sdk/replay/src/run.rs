@@ -120,7 +120,7 @@ impl Run {
                 self.started = Some((event.event_id, event.event_time_ms));
                 Ok(())
             }
-            EventAttributes::WorkflowTaskFailed(_) => {
+            EventAttributes::WorkflowTaskFailed(_) | EventAttributes::WorkflowTaskTimedOut(_) => {
                 self.started = None;
                 Ok(())
             }

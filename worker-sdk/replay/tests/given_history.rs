@@ -163,6 +163,8 @@ fn failed_tasks_do_not_count() {
     let history = history.task_completed().scheduled("1", "First").activity_completed("1", "7").task_started();
     let history = history.task_failed().task_started();
     assert_eq!(then(sequence, &history).unwrap(), ["schedule 2 Second"]);
+    let history = history.task_timed_out().task_started();
+    assert_eq!(then(sequence, &history).unwrap(), ["schedule 2 Second"]);
 }
 
 #[test]

@@ -104,7 +104,7 @@ pub(super) fn change_state<R: Rows>(applying: &mut Applying<'_, R>, event: &Hist
             workflow_task::completed(applying, completed);
             Ok(())
         }
-        EventAttributes::WorkflowTaskFailed(_) => Ok(()),
+        EventAttributes::WorkflowTaskFailed(_) | EventAttributes::WorkflowTaskTimedOut(_) => Ok(()),
         EventAttributes::ActivityTaskScheduled(scheduled) => activity::scheduled(applying, event, scheduled),
         EventAttributes::ActivityTaskStarted(_) => Ok(()),
         EventAttributes::ActivityTaskCompleted(closed) => activity::closed(applying, closed.scheduled_event_id),

@@ -1,17 +1,16 @@
 //! The decisions of a completed workflow task: checked as a whole, then recorded as events.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use tidewright_schemas::limits::{
-    DECISIONS_MAX, NAME_BYTES_MAX, PAYLOAD_BYTES_MAX, PENDING_ACTIVITIES_MAX, PENDING_TIMERS_MAX,
-};
+use tidewright_schemas::limits::{DECISIONS_MAX, NAME_BYTES_MAX, PENDING_ACTIVITIES_MAX};
 use tidewright_schemas::{
-    ActivityTaskScheduled, CompleteWorkflowTask, Decision, EventAttributes, EventId, Payload, RunId, ScheduleActivity,
-    TimerCanceled, TimerStarted, WorkflowExecutionCanceled, WorkflowExecutionCompleted, WorkflowExecutionFailed,
-    WorkflowId, WorkflowTaskFailedCause,
+    ActivityTaskScheduled, CompleteWorkflowTask, Decision, EventId, RunId, ScheduleActivity, TimerCanceled,
+    TimerStarted, WorkflowExecutionCanceled, WorkflowExecutionCompleted, WorkflowExecutionFailed, WorkflowId,
+    WorkflowTaskFailedCause,
 };
 
 use super::activity_cancel::{CanceledAtOnce, Cancels};
+use super::decision_check::{Open, Refused, Timers};
 use super::draft::Draft;
 use super::fit;
 use crate::state::{RunRow, State};
@@ -19,12 +18,6 @@ use crate::{Rows, RowsError};
 
 /// What an event of a decision may have beyond the decision: its own frame, and defaults that are written out.
 const EVENT_FRAME_BYTES: usize = 512;
-
-/// Why a completion does not count; told to the worker.
-pub(super) struct Refused {
-    pub(super) cause: WorkflowTaskFailedCause,
-    pub(super) problem: String,
-}
 
 /// Decisions that were checked.
 pub(super) struct Plan {
@@ -44,8 +37,9 @@ pub(super) fn check<R: Rows>(
 ) -> Result<Result<Plan, Refused>, RowsError> {
     let decisions = &command.decisions;
     let bad = |problem| Refused { cause: WorkflowTaskFailedCause::BadDecision, problem };
-    if let Err(problem) = at_most("completion_id", command.completion_id.len(), NAME_BYTES_MAX) {
-        return Ok(Err(bad(problem)));
+    if command.completion_id.len() > NAME_BYTES_MAX {
+        let bytes = command.completion_id.len();
+        return Ok(Err(bad(format!("`completion_id` has {bytes} bytes; at most {NAME_BYTES_MAX} are allowed"))));
     }
     if decisions.len() > DECISIONS_MAX {
         let problem =
@@ -62,8 +56,9 @@ pub(super) fn check<R: Rows>(
     let mut bytes = 0;
     for (at, decision) in decisions.iter().enumerate() {
         let last = at + 1 == decisions.len();
-        if let Err(problem) = open.take(decision, last) {
-            return Ok(Err(bad(format!("decision {at} ({}): {problem}", decision.type_name()))));
+        if let Err(Refused { cause, problem }) = open.take(decision, last) {
+            let problem = format!("decision {at} ({}): {problem}", decision.type_name());
+            return Ok(Err(Refused { cause, problem }));
         }
         bytes += fit::json_bytes(decision) + run.task_queue.len() + EVENT_FRAME_BYTES;
         if matches!(decision, Decision::RequestCancelActivity(_)) {
@@ -83,141 +78,6 @@ pub(super) fn check<R: Rows>(
         Some(Decision::CompleteWorkflow(_) | Decision::FailWorkflow(_) | Decision::CancelWorkflow(_))
     );
     Ok(Ok(Plan { closes, bytes, timers, cancels }))
-}
-
-/// Timers that decisions may cancel, by their ids.
-#[derive(Debug, Clone, Default)]
-struct Timers {
-    open: BTreeMap<String, EventId>,
-    /// Those whose `TimerFired` is buffered: the workflow does not know yet, and may cancel them.
-    fired: BTreeMap<String, EventId>,
-}
-
-impl Timers {
-    fn read<R: Rows>(
-        state: &State<'_, R>,
-        (workflow_id, run_id, run): (&WorkflowId, &RunId, &RunRow),
-        decisions: &[Decision],
-    ) -> Result<Self, RowsError> {
-        let mut timers = Self::default();
-        let cancels = decisions.iter().any(|decision| matches!(decision, Decision::CancelTimer(_)));
-        let starts = decisions.iter().any(|decision| matches!(decision, Decision::StartTimer(_)));
-        if run.open_timers > 0 && (cancels || starts) {
-            let rows = state.timers(workflow_id, run_id, PENDING_TIMERS_MAX as usize)?;
-            timers.open = rows.into_iter().map(|(event_id, row)| (row.timer_id, event_id)).collect();
-        }
-        if !cancels {
-            return Ok(timers);
-        }
-        for number in run.buffered.0..run.buffered.1 {
-            let events = state.buffered(workflow_id, run_id, number)?.map(|row| row.events).unwrap_or_default();
-            timers.fired.extend(events.into_iter().filter_map(|event| match event.attributes {
-                EventAttributes::TimerFired(timer) => Some((timer.timer_id, timer.started_event_id)),
-                _ => None,
-            }));
-        }
-        Ok(timers)
-    }
-
-    /// Takes the timer of this id out: the open one, or else the one that fired meanwhile.
-    fn cancel(&mut self, timer_id: &str) -> Option<EventId> {
-        self.open.remove(timer_id).or_else(|| self.fired.remove(timer_id))
-    }
-}
-
-/// What is open while decisions are gone through.
-struct Open {
-    activities: BTreeSet<String>,
-    timers: Timers,
-    cancels: Cancels,
-}
-
-impl Open {
-    fn take(&mut self, decision: &Decision, last: bool) -> Result<(), String> {
-        match decision {
-            Decision::ScheduleActivity(activity) => {
-                check_activity(activity)?;
-                let is_new = self.activities.insert(activity.activity_id.clone());
-                unique("activity", &activity.activity_id, is_new)?;
-                room("activities", self.activities.len(), PENDING_ACTIVITIES_MAX)
-            }
-            Decision::RequestCancelActivity(cancel) => self.cancels.take(cancel.scheduled_event_id),
-            Decision::StartTimer(timer) => {
-                name("timer_id", &timer.timer_id)?;
-                let is_new = self.timers.open.insert(timer.timer_id.clone(), 0).is_none();
-                unique("timer", &timer.timer_id, is_new)?;
-                room("timers", self.timers.open.len(), PENDING_TIMERS_MAX)
-            }
-            Decision::CancelTimer(timer) => {
-                name("timer_id", &timer.timer_id)?;
-                let found = self.timers.cancel(&timer.timer_id);
-                found.map(drop).ok_or_else(|| format!("there is no open timer with the id `{}`", timer.timer_id))
-            }
-            Decision::CompleteWorkflow(complete) => {
-                must_be_last(last)?;
-                payload("result", complete.result.as_ref())
-            }
-            Decision::CancelWorkflow(cancel) => {
-                must_be_last(last)?;
-                payload("details", cancel.details.as_ref())
-            }
-            Decision::FailWorkflow(fail) => {
-                must_be_last(last)?;
-                at_most("failure", fit::json_bytes(&fit::texts(&fail.failure)), PAYLOAD_BYTES_MAX)
-            }
-        }
-    }
-}
-
-fn unique(what: &str, id: &str, is_new: bool) -> Result<(), String> {
-    if is_new { Ok(()) } else { Err(format!("there is an open {what} with the id `{id}` already")) }
-}
-
-fn room(what: &str, open: usize, most: u32) -> Result<(), String> {
-    if open > most as usize {
-        return Err(format!("more than {most} open {what}; wait for some of them first"));
-    }
-    Ok(())
-}
-
-fn check_activity(activity: &ScheduleActivity) -> Result<(), String> {
-    name("activity_id", &activity.activity_id)?;
-    name("activity_type", &activity.activity_type)?;
-    if let Some(queue) = &activity.task_queue {
-        name("task_queue", queue)?;
-    }
-    if activity.start_to_close_timeout_ms.is_none() && activity.schedule_to_close_timeout_ms.is_none() {
-        return Err(format!(
-            "activity `{}` has neither start_to_close_timeout_ms nor schedule_to_close_timeout_ms; set one",
-            activity.activity_type
-        ));
-    }
-    if let Some(problem) = activity.retry_policy.as_ref().and_then(tidewright_schemas::RetryPolicy::problem) {
-        return Err(problem.to_owned());
-    }
-    payload("input", activity.input.as_ref())
-}
-
-fn must_be_last(last: bool) -> Result<(), String> {
-    if last { Ok(()) } else { Err("it ends the run, so it must be the last decision".to_owned()) }
-}
-
-fn name(field: &str, value: &str) -> Result<(), String> {
-    if value.is_empty() || value.len() > NAME_BYTES_MAX {
-        return Err(format!("`{field}` has {} bytes; 1 to {NAME_BYTES_MAX} are allowed", value.len()));
-    }
-    Ok(())
-}
-
-fn payload(field: &str, value: Option<&Payload>) -> Result<(), String> {
-    at_most(field, value.map_or(0, Payload::size), PAYLOAD_BYTES_MAX)
-}
-
-fn at_most(field: &str, bytes: usize, most: usize) -> Result<(), String> {
-    if bytes > most {
-        return Err(format!("`{field}` has {bytes} bytes; at most {most} are allowed"));
-    }
-    Ok(())
 }
 
 impl Plan {

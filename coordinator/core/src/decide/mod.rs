@@ -5,6 +5,7 @@ mod activity_cancel;
 mod activity_retry;
 mod confirm;
 mod control;
+mod decision_check;
 mod decisions;
 mod delete;
 mod draft;

@@ -8,12 +8,13 @@
 //! | `BackingOff` | ignored | ignored | `Out` |
 
 use tidewright_schemas::{
-    CompleteWorkflowTask, EventId, FailWorkflowTask, Failure, RunId, TaskKind, WorkerIdentity, WorkflowId,
-    WorkflowTaskCompleted, WorkflowTaskFailed, WorkflowTaskFailedCause, WorkflowTaskRetryScheduled,
-    WorkflowTaskScheduled, WorkflowTaskStarted,
+    CompleteWorkflowTask, EventAttributes, EventId, FailWorkflowTask, Failure, FailureInfo, RunId, TaskKind,
+    WorkerIdentity, WorkflowId, WorkflowTaskCompleted, WorkflowTaskFailed, WorkflowTaskFailedCause,
+    WorkflowTaskRetryScheduled, WorkflowTaskScheduled, WorkflowTaskStarted, WorkflowTaskTimedOut,
 };
 
-use super::decisions::{self, Refused};
+use super::decision_check::Refused;
+use super::decisions;
 use super::draft::Draft;
 use super::{Decision, fit};
 use crate::state::{RunRow, State, WorkflowTaskState};
@@ -167,6 +168,19 @@ pub(super) struct FailedTask {
     pub(super) at_once: bool,
 }
 
+impl FailedTask {
+    fn event(&self, scheduled_event_id: EventId, worker: &WorkerIdentity) -> EventAttributes {
+        let started_event_id = scheduled_event_id + 1;
+        let (cause, failure, worker) = (self.cause, self.failure.clone(), worker.clone());
+        if let FailureInfo::Timeout(timeout) = &self.failure.info {
+            let timeout_type = timeout.timeout_type;
+            let failure = Some(failure);
+            return WorkflowTaskTimedOut { scheduled_event_id, started_event_id, timeout_type, failure, worker }.into();
+        }
+        WorkflowTaskFailed { scheduled_event_id, started_event_id, cause, failure, worker }.into()
+    }
+}
+
 /// The first attempt's failure is an event; those of later attempts are rows, so that a workflow that cannot advance
 /// does not fill its history.
 pub(super) fn fail_task<R: Rows>(
@@ -181,13 +195,7 @@ pub(super) fn fail_task<R: Rows>(
     let mut draft = Draft::of(workflow_id, run_id, &task.run, context);
     draft.task_ended();
     if !task.retried {
-        draft.event(WorkflowTaskFailed {
-            scheduled_event_id: task.scheduled_event_id,
-            started_event_id: task.scheduled_event_id + 1,
-            cause: failed.cause,
-            failure: failed.failure.clone(),
-            worker: worker.clone(),
-        });
+        draft.event(failed.event(task.scheduled_event_id, worker));
     }
     draft.flush(state, fit::json_bytes(&failed.failure))?;
     let attempt = task.attempt.saturating_add(1);

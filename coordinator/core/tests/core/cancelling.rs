@@ -265,10 +265,13 @@ fn who_was_not_asked_to_end_has_failed() {
 }
 
 #[test]
-fn a_request_for_what_is_not_there_is_a_bad_decision() {
+fn a_request_for_what_is_not_there_is_refused() {
     let refused = |w: &mut World, decisions: Vec<Decision>| {
         w.when(task_completed_with(decisions));
-        assert_eq!(words::event(&w.step.events[0]), format!("WorkflowTaskFailed {BadDecision:?}"));
+        assert_eq!(
+            words::event(&w.step.events[0]),
+            format!("WorkflowTaskFailed {BadRequestCancelActivityAttributes:?}")
+        );
     };
     refused(&mut at_a_task(schedule("charge")), vec![cancel_activity(6)]);
     refused(&mut at_a_task(schedule("charge")), vec![cancel_activity(5), cancel_activity(5)]);

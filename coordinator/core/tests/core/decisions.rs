@@ -4,7 +4,8 @@ use tidewright_schemas::limits::{
     DECISIONS_MAX, NAME_BYTES_MAX, PAYLOAD_BYTES_MAX, PENDING_ACTIVITIES_MAX, PENDING_TIMERS_MAX,
 };
 use tidewright_schemas::{
-    CompleteWorkflow, Decision, EventAttributes, FailWorkflow, Failure, RetryPolicy, ScheduleActivity,
+    CancelWorkflow, CompleteWorkflow, Decision, EventAttributes, FailWorkflow, Failure, RetryPolicy, ScheduleActivity,
+    WorkflowTaskFailedCause as Cause,
 };
 
 use crate::support::commands::*;
@@ -19,12 +20,12 @@ fn started() -> World {
 
 /// None of the decisions counts, and the worker is told why.
 #[track_caller]
-fn refused(w: &mut World, decisions: Vec<Decision>, because: &str) {
+fn refused(w: &mut World, decisions: Vec<Decision>, cause: Cause, because: &str) {
     let count = w.step.events.len();
     let attempts = w.describe().pending_workflow_task.expect("a task is out").attempt;
     w.when(task_completed_with(decisions)).then_effects([]);
     if attempts == 1 {
-        w.then_events(["WorkflowTaskFailed BadDecision"]);
+        w.then_events([format!("WorkflowTaskFailed {cause:?}").as_str()]);
     }
     let failure = w.describe().pending_workflow_task.expect("it is tried again").last_failure.expect("it failed");
     assert_eq!(failure.error_type(), "TW0302");
@@ -75,33 +76,53 @@ fn bad_decisions_are_refused_as_a_whole() {
     let bad_queue = ScheduleActivity { task_queue: Some(long.clone()), ..activity("a") };
     let big = ScheduleActivity { input: Some(payload_of(PAYLOAD_BYTES_MAX + 1)), ..activity("a") };
     let big_result = CompleteWorkflow { result: Some(payload_of(PAYLOAD_BYTES_MAX + 1)) };
-    let cases: Vec<(Vec<Decision>, &str)> = vec![
+    let cases: Vec<(Vec<Decision>, Cause, &str)> = vec![
         (
             vec![schedule("a"), schedule("a")],
+            Cause::ScheduleActivityDuplicateId,
             "decision 1 (ScheduleActivity): there is an open activity with the id `a`",
         ),
-        (vec![timer("t", 1), timer("t", 1)], "there is an open timer with the id `t` already"),
-        (vec![complete(), schedule("a")], "decision 0 (CompleteWorkflow): it ends the run, so it must be the last"),
-        (vec![complete(), fail()], "it must be the last"),
-        (vec![cancel("t")], "there is no open timer with the id `t`"),
-        (vec![timer("t", 1), cancel("t"), cancel("t")], "there is no open timer with the id `t`"),
-        (vec![without_timeout.into()], "set one"),
-        (vec![bad_policy], "backoff_coefficient"),
-        (vec![no_type.into()], "`activity_type` has 0 bytes"),
-        (vec![bad_queue.into()], "`task_queue` has 1001 bytes"),
-        (vec![schedule(&long)], "`activity_id` has 1001 bytes"),
-        (vec![timer("", 1)], "`timer_id` has 0 bytes"),
-        (vec![big.into()], "`input` has"),
-        (vec![big_result.into()], "`result` has"),
-        (vec![timer("t", 1); DECISIONS_MAX + 1], "2001 decisions"),
+        (
+            vec![timer("t", 1), timer("t", 1)],
+            Cause::StartTimerDuplicateId,
+            "there is an open timer with the id `t` already",
+        ),
+        (
+            vec![complete(), schedule("a")],
+            Cause::BadCompleteWorkflowExecutionAttributes,
+            "decision 0 (CompleteWorkflow): it ends the run, so it must be the last",
+        ),
+        (vec![complete(), fail()], Cause::BadCompleteWorkflowExecutionAttributes, "it must be the last"),
+        (vec![cancel("t")], Cause::BadCancelTimerAttributes, "there is no open timer with the id `t`"),
+        (
+            vec![timer("t", 1), cancel("t"), cancel("t")],
+            Cause::BadCancelTimerAttributes,
+            "there is no open timer with the id `t`",
+        ),
+        (vec![without_timeout.into()], Cause::BadScheduleActivityAttributes, "set one"),
+        (vec![bad_policy], Cause::BadScheduleActivityAttributes, "backoff_coefficient"),
+        (vec![no_type.into()], Cause::BadScheduleActivityAttributes, "`activity_type` has 0 bytes"),
+        (vec![bad_queue.into()], Cause::BadScheduleActivityAttributes, "`task_queue` has 1001 bytes"),
+        (vec![schedule(&long)], Cause::BadScheduleActivityAttributes, "`activity_id` has 1001 bytes"),
+        (vec![timer("", 1)], Cause::BadStartTimerAttributes, "`timer_id` has 0 bytes"),
+        (vec![big.into()], Cause::BadScheduleActivityAttributes, "`input` has"),
+        (vec![fail(), timer("t", 1)], Cause::BadFailWorkflowExecutionAttributes, "must be the last decision"),
+        (
+            vec![CancelWorkflow::default().into(), timer("t", 1)],
+            Cause::BadCancelWorkflowExecutionAttributes,
+            "must be the last",
+        ),
+        (vec![cancel_activity(3)], Cause::BadRequestCancelActivityAttributes, "event 3 has scheduled no activity"),
+        (vec![big_result.into()], Cause::BadCompleteWorkflowExecutionAttributes, "`result` has"),
+        (vec![timer("t", 1); DECISIONS_MAX + 1], Cause::BadDecision, "2001 decisions"),
     ];
-    for (mut decisions, because) in cases {
-        refused(&mut started(), decisions.clone(), because);
+    for (mut decisions, cause, because) in cases {
+        refused(&mut started(), decisions.clone(), cause, because);
         if decisions.len() < DECISIONS_MAX && !because.contains("decision 0") && !because.contains("decision 1") {
             // What is right in front of it does not count either.
             decisions.insert(0, timer("right", 1));
             let mut w = started();
-            refused(&mut w, decisions, because);
+            refused(&mut w, decisions, cause, because);
             assert!(w.describe().pending_timers.is_empty());
         }
     }
@@ -114,8 +135,13 @@ fn ids_are_unique_among_what_is_open() {
         w.when(activity_completed("a"));
         w
     };
-    refused(&mut open(), vec![schedule("b")], "there is an open activity with the id `b`");
-    refused(&mut open(), vec![timer("t", 1)], "there is an open timer with the id `t`");
+    refused(
+        &mut open(),
+        vec![schedule("b")],
+        Cause::ScheduleActivityDuplicateId,
+        "there is an open activity with the id `b`",
+    );
+    refused(&mut open(), vec![timer("t", 1)], Cause::StartTimerDuplicateId, "there is an open timer with the id `t`");
     open().when(task_completed([schedule("a"), cancel("t"), timer("t", 1)])).then_events([
         "WorkflowTaskCompleted",
         "ActivityTaskScheduled a",
@@ -146,7 +172,12 @@ fn a_run_has_only_so_many_open_activities() {
     w.when(task_completed_with((0..=half).map(|n| schedule(&format!("b{n}"))).collect()));
     assert_eq!(w.describe().pending_activities.len(), 100);
     w.when(activity_completed("a1"));
-    refused(&mut w, vec![schedule("c"), schedule("d")], "more than 2000 open activities");
+    refused(
+        &mut w,
+        vec![schedule("c"), schedule("d")],
+        Cause::PendingActivitiesLimitExceeded,
+        "more than 2000 open activities",
+    );
 }
 
 #[test]
@@ -155,7 +186,7 @@ fn a_run_has_only_so_many_open_timers() {
     w.check_compaction = false;
     let all: Vec<_> = (0..PENDING_TIMERS_MAX).map(|n| timer(&format!("t{n}"), 5_000)).collect();
     w.when(task_completed_with(all)).when_due(tidewright_schemas::TimerTarget::Timer);
-    refused(&mut w, vec![timer("x", 1), timer("y", 1)], "more than 2000 open timers");
+    refused(&mut w, vec![timer("x", 1), timer("y", 1)], Cause::BadDecision, "more than 2000 open timers");
 }
 
 #[test]

@@ -171,7 +171,7 @@ fn a_timer_that_fired_meanwhile_may_be_cancelled() {
 fn but_only_once() {
     fired_meanwhile()
         .when(task_completed([cancel("t"), cancel("t")]))
-        .then_events(["WorkflowTaskFailed BadDecision", "TimerFired t"]);
+        .then_events(["WorkflowTaskFailed BadCancelTimerAttributes", "TimerFired t"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Workflow tasks: completed, failed, tried again (R22, R23).
 
-use tidewright_schemas::{EventAttributes, Failure, TimerTarget, WorkflowTaskFailedCause::*};
+use tidewright_schemas::{EventAttributes, Failure, TimeoutType, TimerTarget, WorkflowTaskFailedCause::*};
 
 use crate::support::commands::*;
 use crate::support::decisions::*;
@@ -68,6 +68,31 @@ fn a_failed_task_waits_for_its_next_attempt() {
     let task = &w.workflow_task().1;
     assert_eq!((task.attempt, task.scheduled_event_id, task.started_event_id), (2, 5, 6));
     assert_eq!(task.events, w.history());
+}
+
+fn overdue() -> Failure {
+    Failure::timeout(TimeoutType::StartToClose, "it ran for more than 10 s; its last await is at orders.rs:7")
+}
+
+#[test]
+fn r26_an_overdue_task_times_out_and_is_tried_again() {
+    let mut w = started();
+    w.when(task_failed_with(Unspecified, overdue()))
+        .then_events(["WorkflowTaskTimedOut StartToClose"])
+        .then_facts(["WorkflowTaskRetryScheduled #2"]);
+    assert_eq!(w.describe().pending_workflow_task.and_then(|task| task.last_failure), Some(overdue()));
+    w.when_due(TimerTarget::WorkflowTaskRetry);
+    w.when(task_failed_with(Unspecified, overdue())).then_events([]).then_facts(["WorkflowTaskRetryScheduled #3"]);
+    w.when_due(TimerTarget::WorkflowTaskRetry).when(task_completed([complete()]));
+    assert_eq!(w.step.events.len(), 4);
+}
+
+#[test]
+fn a_tasks_timeout_against_its_completion_in_both_orders() {
+    let mut w = started();
+    w.when(task_failed_with(Unspecified, overdue())).when(task_completed([complete()])).then_nothing();
+    let mut w = started();
+    w.when(task_completed([timer("t", 5_000)])).when(task_failed_with(Unspecified, overdue())).then_nothing();
 }
 
 #[test]

@@ -47,7 +47,7 @@ async fn a_decision_that_makes_no_sense_fails_the_workflow_task_and_says_why() -
         _ => None,
     });
     let failed = failed.await?;
-    assert_eq!(failed.cause, WorkflowTaskFailedCause::BadDecision);
+    assert_eq!(failed.cause, WorkflowTaskFailedCause::BadScheduleActivityAttributes);
     assert!(failed.failure.message.contains("start_to_close_timeout_ms"), "{}", failed.failure.message);
     let again = world.take(&mut tasks).await?.json()?;
     assert_eq!(again["attempt"], 2);

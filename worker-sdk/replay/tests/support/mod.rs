@@ -14,10 +14,10 @@ use tidewright_replay::{
 use tidewright_schemas::{
     ActivityTaskCancelRequested, ActivityTaskCanceled, ActivityTaskCompleted, ActivityTaskFailed,
     ActivityTaskScheduled, ActivityTaskStarted, Decision, EventAttributes, EventId, Failure, HistoryEvent, Payload,
-    RetryPolicy, RetryState, RunId, TimerCanceled, TimerFired, TimerStarted, WorkerIdentity,
+    RetryPolicy, RetryState, RunId, TimeoutType, TimerCanceled, TimerFired, TimerStarted, WorkerIdentity,
     WorkflowExecutionCancelRequested, WorkflowExecutionCanceled, WorkflowExecutionCompleted, WorkflowExecutionFailed,
     WorkflowExecutionSignaled, WorkflowExecutionStarted, WorkflowId, WorkflowTaskCompleted, WorkflowTaskFailed,
-    WorkflowTaskFailedCause, WorkflowTaskScheduled, WorkflowTaskStarted,
+    WorkflowTaskFailedCause, WorkflowTaskScheduled, WorkflowTaskStarted, WorkflowTaskTimedOut,
 };
 
 /// A workflow under test.
@@ -129,6 +129,17 @@ impl History {
             started_event_id: self.task.1,
             cause: WorkflowTaskFailedCause::WorkflowWorkerUnhandledFailure,
             failure: Failure::application("Panic", "boom", false),
+            worker: WorkerIdentity::default(),
+        });
+        self
+    }
+
+    pub fn task_timed_out(mut self) -> Self {
+        self.push(WorkflowTaskTimedOut {
+            scheduled_event_id: self.task.0,
+            started_event_id: self.task.1,
+            timeout_type: TimeoutType::StartToClose,
+            failure: None,
             worker: WorkerIdentity::default(),
         });
         self

@@ -10,6 +10,7 @@ pub fn event(event: &HistoryEvent) -> String {
     match &event.attributes {
         EventAttributes::WorkflowTaskScheduled(e) if e.attempt > 1 => format!("{name} #{}", e.attempt),
         EventAttributes::WorkflowTaskFailed(e) => format!("{name} {:?}", e.cause),
+        EventAttributes::WorkflowTaskTimedOut(e) => format!("{name} {:?}", e.timeout_type),
         EventAttributes::ActivityTaskScheduled(e) => format!("{name} {}", e.activity_id),
         EventAttributes::ActivityTaskStarted(e) => format!("{name} #{}", e.attempt),
         EventAttributes::ActivityTaskFailed(e) => format!("{name} {}", state(e.retry_state)),
