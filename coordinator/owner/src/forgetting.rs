@@ -9,6 +9,8 @@ use crate::owner::Owner;
 
 /// Of the time that tombstones live, the part after which a state says again that it is current.
 const CURRENT_PARTS: u64 = 4;
+/// How many records wait for their tombstones at a time; more stay as they are, and harm nobody.
+const LAST_WORDS_MAX: usize = 10_000;
 
 /// The tombstone of a record.
 pub(crate) fn tombstone(workflow_id: &WorkflowId, record: &SupersededRecord) -> HistoryEntry {
@@ -16,27 +18,38 @@ pub(crate) fn tombstone(workflow_id: &WorkflowId, record: &SupersededRecord) -> 
     HistoryEntry { key, value: None }
 }
 
-/// Records that say nothing but that a deletion is forgotten. Nothing needs one once a position covers its command, since
-/// the tombstone of the deletion's first record, which is above it by then, says the same to older states; one that stays all the same, since its owner died before, is tombstoned by whoever rebuilds the partition.
+/// Records that nothing needs once a position covers their commands, and says that what follows from them is out:
+///
+/// - answers, rejections and dead letters that are about no run: they change no state, and who asks again is answered
+///   again (R21);
+/// - that a deletion is forgotten: the tombstone of the deletion's first record, which is above it by then, says the same
+///   to older states.
+///
+/// One that stays all the same, since its owner died before, is tombstoned by whoever rebuilds the partition.
 #[derive(Debug, Default)]
 pub(crate) struct LastWords(Vec<(u64, String)>);
 
 impl LastWords {
     /// Takes note of a valid record.
     pub(crate) fn note(&mut self, change: &Transition) {
-        if Self::are(change) {
+        if Self::are(change) && self.0.len() < LAST_WORDS_MAX {
             self.0.push((change.source_offset, change.key()));
         }
     }
 
-    /// Whether a record says nothing else.
+    /// Whether a record is one.
     pub(crate) fn are(change: &Transition) -> bool {
-        matches!(change.rows.as_slice(), [RowFact::RunForgotten(_)])
+        let says_to_somebody = |fact: &RowFact| matches!(fact, RowFact::Answered(_) | RowFact::DeadLettered(_));
+        match change.rows.as_slice() {
+            [RowFact::RunForgotten(_)] => true,
+            rows => change.run_id.is_none() && change.events.is_empty() && rows.iter().all(says_to_somebody),
+        }
     }
 
     /// Takes note of what was noted elsewhere.
-    pub(crate) fn append(&mut self, mut other: Self) {
-        self.0.append(&mut other.0);
+    pub(crate) fn append(&mut self, other: Self) {
+        let room = LAST_WORDS_MAX.saturating_sub(self.0.len());
+        self.0.extend(other.0.into_iter().take(room));
     }
 
     /// Those of commands below this offset.

@@ -17,6 +17,8 @@ pub(crate) struct Deletions {
     /// Runs that each valid record is about, with the offset of its command.
     about: BTreeMap<String, (u64, Vec<(WorkflowId, RunId)>)>,
     tombstoned: BTreeSet<String>,
+    /// Records about no run that change no state.
+    passing: BTreeSet<String>,
 }
 
 impl Deletions {
@@ -27,6 +29,9 @@ impl Deletions {
         let runs: Vec<_> = run_ids.map(|run_id| (change.workflow_id.clone(), run_id.clone())).collect();
         if change.rows.iter().any(|fact| matches!(fact, RowFact::RunDeleted(_))) {
             self.deleted.extend(runs.iter().map(|run| (run.clone(), change.key())));
+        }
+        if runs.is_empty() && may_stay(change) && change.origin().is_none() {
+            self.passing.insert(change.key());
         }
         self.about.insert(change.key(), (change.source_offset, runs));
     }
@@ -41,6 +46,11 @@ impl Deletions {
         runs.iter().any(|run| self.deleted.get(run).is_some_and(|deleted| deleted == key))
     }
 
+    /// How many records about no run were tombstoned.
+    pub(crate) fn passed(&self) -> u64 {
+        self.passing.intersection(&self.tombstoned).count() as u64
+    }
+
     pub(crate) fn count(&self) -> u64 {
         self.deleted.len() as u64
     }
@@ -50,10 +60,10 @@ impl Deletions {
         self.deleted.keys().any(|(_, deleted)| deleted == run_id)
     }
 
-    /// Whether nothing but deleted runs needs a valid record.
+    /// Whether nothing but deleted runs needs a valid record, or nothing at all.
     fn is_done_with(&self, key: &str) -> bool {
         let runs = self.about.get(key).map(|(_, runs)| runs.as_slice()).unwrap_or_default();
-        !runs.is_empty() && runs.iter().all(|run| self.deleted.contains_key(run))
+        self.passing.contains(key) || !runs.is_empty() && runs.iter().all(|run| self.deleted.contains_key(run))
     }
 
     /// The key of a valid record that nothing supersedes is tombstoned: its runs are deleted, no recovery needs it, and
@@ -80,11 +90,13 @@ impl Deletions {
     }
 }
 
-/// Whether a record of a deleted run may stay: one that says only that the run is forgotten, whose owner died before its
-/// tombstone; or one that remembers where commands were forwarded from.
+/// Whether a record that is done with may stay: one whose owner died before its tombstone, since it says only that a run is
+/// forgotten or answers somebody; or one that remembers where commands were forwarded from.
 fn may_stay(change: &Transition) -> bool {
     let says_nothing = |fact: &RowFact| {
-        matches!(fact, RowFact::RunForgotten(_) | RowFact::DeletionAdvanced(_) | RowFact::OriginSeen(_))
+        let of_a_deletion = matches!(fact, RowFact::RunForgotten(_) | RowFact::DeletionAdvanced(_));
+        let of_no_run = matches!(fact, RowFact::Answered(_) | RowFact::DeadLettered(_));
+        of_a_deletion || (of_no_run && change.run_id.is_none()) || matches!(fact, RowFact::OriginSeen(_))
     };
     change.events.is_empty() && change.rows.iter().all(says_nothing)
 }
@@ -138,7 +150,9 @@ impl World {
                 record.offset
             );
         }
-        self.stats.deleted += self.truth[partition as usize].deletions.count();
+        let deletions = &self.truth[partition as usize].deletions;
+        self.stats.deleted += deletions.count();
+        self.stats.answers_forgotten += deletions.passed();
         Ok(())
     }
 

@@ -48,6 +48,8 @@ stats! {
     compacted: "records compacted away",
     /// Runs that were deleted.
     deleted: "runs deleted",
+    /// Answers and rejections about no run, whose records were tombstoned.
+    answers_forgotten: "answers forgotten",
     /// Stores that were away for too long.
     too_old: "stores too old",
     /// Losses that were planted and noticed.

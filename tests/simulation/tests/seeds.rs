@@ -38,6 +38,7 @@ fn two_hundred_seeds_pass_and_meet_every_kind_of_trouble() {
     assert!(stats.zombie_records > 10, "{stats:?}");
     assert!(stats.compacted > 200, "{stats:?}");
     assert!(stats.losses > 10, "{stats:?}");
+    assert!(stats.answers_forgotten > 100, "{stats:?}");
     assert!(stats.accepted > 1, "{stats:?}");
 }
 
