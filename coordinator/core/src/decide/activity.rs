@@ -1,12 +1,12 @@
 //! What workers say of activities. Heartbeats and cancellation have tables of their own: `heartbeat.rs`,
 //! `activity_cancel.rs`.
 //!
-//! | state | started notice | completion | failure | timeout of the attempt |
-//! |---|---|---|---|---|
-//! | `Dispatched` | `Started` | closes | retry or closes | only schedule-to-start: closes |
-//! | `Started` | ignored | closes | retry or closes | retry or closes |
-//! | `BackingOff` | ignored | closes (R29) | ignored | ignored |
-//! | closed | ignored | ignored | ignored | ignored |
+//! | state | started notice | completion | failure | schedule-to-start timeout | start-to-close or heartbeat timeout | schedule-to-close timeout | `TaskLost` | `WorkerLost` |
+//! |---|---|---|---|---|---|---|---|---|
+//! | `Dispatched` | `Started` | closes | retry or closes | closes | ignored | closes | sent again | ignored |
+//! | `Started` | ignored | closes | retry or closes | ignored | retry or closes | closes | ignored | retry at once, or closes |
+//! | `BackingOff` | ignored | closes (R29) | ignored | ignored | ignored | closes | ignored | ignored |
+//! | closed | ignored | ignored | ignored | ignored | ignored | ignored | ignored | ignored |
 //!
 //! What is ignored is answered all the same where a worker has to hear something: that nobody waits for the activity, or
 //! that its workflow has asked it to end.

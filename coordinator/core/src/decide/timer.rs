@@ -1,4 +1,12 @@
-//! `FireTimer`: something is due. It counts only if identity, generation and due time are those of a row (R20, R33).
+//! `FireTimer`: something is due. It counts only if identity, generation and due time are those of a row (R20, R33). Of timers that workflows
+//! start:
+//!
+//! | state | `FireTimer` | cancel | end of the run |
+//! |---|---|---|---|
+//! | open, due by the command's own timestamp | fires | closes | closes |
+//! | open, early | ignored, and armed again | closes | closes |
+//! | fired and buffered | ignored | recorded, so that a replay finds what the code decided | – |
+//! | closed | ignored | a bad decision | – |
 
 use tidewright_schemas::{
     ActivityDispatched, FireTimer, RetryState, TimeoutType, TimerFired, TimerTarget, WorkflowExecutionTimedOut,

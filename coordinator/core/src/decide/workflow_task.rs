@@ -1,11 +1,11 @@
 //! Completions and failures of workflow tasks (R22, R23).
 //!
-//! | state | complete | fail | retry timer |
-//! |---|---|---|---|
-//! | `Idle` | ignored | ignored | ignored |
-//! | `Delayed` | ignored | ignored | ignored |
-//! | `Out` | decisions become events; what was buffered follows; next task if anything is new | `BackingOff`, or sent again at once where waiting cannot help | ignored |
-//! | `BackingOff` | ignored | ignored | `Out` |
+//! | state | complete | fail, time out, be lost or withheld | retry timer | start-delay timer, or a signal-with-start | end of the run |
+//! |---|---|---|---|---|---|
+//! | `Idle` | ignored | ignored | ignored | ignored | – |
+//! | `Delayed` | ignored | ignored | ignored | `Out` | dropped |
+//! | `Out` | decisions become events; what was buffered follows; next task if anything is new | `BackingOff`, or sent again at once where waiting cannot help | ignored | ignored | fails with `ForceCloseCommand`; what was buffered follows |
+//! | `BackingOff` | ignored | ignored | `Out` | ignored | dropped |
 
 use tidewright_schemas::{
     CompleteWorkflowTask, EventAttributes, EventId, FailWorkflowTask, Failure, FailureInfo, RunId, TaskKind,

@@ -7,6 +7,7 @@ mod examples;
 mod json;
 mod layering;
 mod licences;
+mod lifecycles;
 mod links;
 mod sources;
 mod variables;
