@@ -1,6 +1,6 @@
 //! Who says that it is alive, and what nodes make of it (R28).
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use tidewright_core::workflow_of_worker;
 use tidewright_owner::presence::Presence;
@@ -21,8 +21,8 @@ const TAKEN_WITHIN_MS: u64 = 30_000;
 pub(crate) struct Beacons {
     /// When the record at each offset landed, and whose it is if it is a worker's.
     landed: Vec<(u64, Option<String>)>,
-    /// Workers that will never speak again.
-    dead: BTreeSet<String>,
+    /// Workers that will never speak again, and since when.
+    dead: BTreeMap<String, u64>,
     healthy_since_ms: Option<u64>,
 }
 
@@ -92,7 +92,7 @@ impl World {
 
     pub(crate) fn worker_died(&mut self, at: usize) {
         let incarnation = self.workers[at].identity.incarnation.clone();
-        self.beacons.dead.insert(incarnation);
+        self.beacons.dead.insert(incarnation, self.mono_ms);
     }
 
     /// What an owner is told of who is gone.
@@ -107,7 +107,7 @@ impl World {
         }
         let Ok(Command::WorkerLost(lost)) = Command::from_value(outbound.value.as_deref()) else { return Ok(()) };
         // With a clock that steps, the log itself is wrong about how much time has passed.
-        if self.plan.faults.step_clock > 0 || self.beacons.dead.contains(&lost.incarnation) {
+        if self.plan.faults.step_clock > 0 || self.beacons.dead.contains_key(&lost.incarnation) {
             return Ok(());
         }
         let spoke = self.beacons.landed.iter().filter(|(_, worker)| worker.as_ref() == Some(&lost.incarnation));
@@ -133,11 +133,9 @@ impl World {
             return Ok(());
         }
         let since_ms = *self.beacons.healthy_since_ms.get_or_insert(self.mono_ms);
-        if self.mono_ms - since_ms < TAKEN_WITHIN_MS {
-            return Ok(());
-        }
+        let long_dead = |(_, died_ms): &(&String, &u64)| self.mono_ms - since_ms.max(**died_ms) >= TAKEN_WITHIN_MS;
         for truth in &self.truth {
-            for incarnation in &self.beacons.dead {
+            for (incarnation, _) in self.beacons.dead.iter().filter(long_dead) {
                 let found = workflow_of_worker(&truth.rows, incarnation, &[]);
                 let found = found.map_err(|e| violation("r17_reads_work", e.to_string()))?;
                 ensure!(

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidewright_owner::{Destination, Forwarding, LogRecord, Outbound, forward_stray};
 use tidewright_schemas::{
-    Answer, Command, EffectFailed, EffectFailure, FireTimer, Payload, ReplyTo, RunId, StartWorkflow, TaskId, TaskKind,
-    TaskLost, TimerTarget, WorkerLost, WorkflowId, WorkflowIdConflictPolicy, headers,
+    Answer, Command, EffectFailed, EffectFailure, FireTimer, Payload, ReplyTo, RunId, Signal, SignalWithStartWorkflow,
+    StartWorkflow, TaskId, TaskKind, TaskLost, TimerTarget, WorkerLost, WorkflowId, WorkflowIdConflictPolicy,
+    WorkflowIdReusePolicy, headers,
 };
 
 use crate::dice::Dice;
@@ -25,12 +26,22 @@ const CONFLICT_POLICIES: [Option<WorkflowIdConflictPolicy>; 10] = {
     policies[2] = Some(WorkflowIdConflictPolicy::TerminateExisting);
     policies
 };
+/// What starts say about closed runs; most say nothing.
+const REUSE_POLICIES: [Option<WorkflowIdReusePolicy>; 8] = {
+    let mut policies = [None; 8];
+    policies[0] = Some(WorkflowIdReusePolicy::AllowDuplicate);
+    policies[1] = Some(WorkflowIdReusePolicy::AllowDuplicateFailedOnly);
+    policies[2] = Some(WorkflowIdReusePolicy::RejectDuplicate);
+    policies
+};
 /// How many garbage records at most.
 const GARBAGE_MAX: usize = 30;
 
 /// A start that a client wants.
 struct Request {
     start: StartWorkflow,
+    /// What the run hears along with it, whether it starts with it or was there.
+    signal: Option<Signal>,
     /// In the header `ce_id` instead of the value.
     event_id: Option<String>,
     wants_answer: bool,
@@ -53,12 +64,14 @@ impl Request {
 pub(crate) struct Client {
     requests: Vec<Request>,
     garbage: usize,
+    /// How many signals of each channel of each run were sent.
+    pub(crate) sent: BTreeMap<(RunId, String), usize>,
 }
 
 impl Client {
     pub(crate) fn new(dice: &mut Dice, plan: &Plan) -> Self {
         let requests = (0..plan.requests).map(|number| Request::generate(dice, plan, number)).collect();
-        Self { requests, garbage: 0 }
+        Self { requests, garbage: 0, sent: BTreeMap::new() }
     }
 }
 
@@ -75,12 +88,20 @@ impl Request {
             input: Payload::new(&program).ok(),
             request_id: if in_header { None } else { request_id.clone() },
             workflow_id_conflict_policy: dice.pick(&CONFLICT_POLICIES).copied().flatten(),
+            workflow_id_reuse_policy: dice.pick(&REUSE_POLICIES).copied().flatten(),
+            workflow_execution_timeout_ms: dice.chance(50).then(|| dice.within(500, 30_000)),
             workflow_run_timeout_ms: dice.chance(100).then(|| dice.within(500, 20_000)),
             start_delay_ms: dice.chance(100).then(|| dice.within(0, 3_000)),
             ..StartWorkflow::new("Simulated", id, MAIN_QUEUE)
         };
+        // No program waits for it: it must come once, whatever else the run hears.
+        let signal = request_id.as_ref().filter(|_| dice.chance(250)).map(|request_id| Signal {
+            signal_name: format!("x{request_id}"),
+            input: Payload::new(&dice.within(1, 1_000)).ok(),
+            header: BTreeMap::new(),
+        });
         let event_id = if in_header { request_id } else { None };
-        Self { start, event_id, wants_answer, asked: BTreeSet::new(), asked_ms: None, answers: Vec::new() }
+        Self { start, signal, event_id, wants_answer, asked: BTreeSet::new(), asked_ms: None, answers: Vec::new() }
     }
 }
 
@@ -132,6 +153,10 @@ impl World {
         let headers = request.event_id.iter().map(|id| (headers::CLOUDEVENT_ID.to_owned(), id.clone().into_bytes()));
         let headers = headers.collect();
         let id = start.workflow_id.clone();
+        let command: Command = match request.signal.clone() {
+            Some(signal) => SignalWithStartWorkflow { start, signal }.into(),
+            None => start.into(),
+        };
         let mut to = self.partition_of(id.as_str());
         if self.goes_wrong(self.plan.faults.misplace) {
             to = self.dice.below(self.plan.partitions as usize) as u32;
@@ -139,7 +164,7 @@ impl World {
         let parcel = Parcel {
             to: Place::Commands(to),
             key: Some(id.as_str().as_bytes().to_vec()),
-            value: serde_json::to_vec(&Command::from(start)).ok(),
+            value: serde_json::to_vec(&command).ok(),
             headers,
             garbage: false,
         };

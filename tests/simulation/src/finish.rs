@@ -10,6 +10,7 @@ use crate::client::Requests;
 use crate::log::Place;
 use crate::node::difference;
 use crate::run::Run;
+use crate::told::Told;
 use crate::violation::{Checked, ensure, violation};
 use crate::world::{COMMANDS_TOPIC, World};
 
@@ -48,8 +49,10 @@ impl World {
             let held = self.nodes[node].stores[&partition].clone();
             self.check_store(partition, &held)?;
         }
+        self.check_told_details()?;
         self.check_rebuild()?;
         for truth in &self.truth {
+            self.stats.add(&truth.attempts.met);
             self.stats.claims += truth.claims();
             self.stats.zombie_records += truth.invalid_records;
         }
@@ -155,9 +158,10 @@ fn check_history(
     if run.ended_from_outside {
         return Ok(());
     }
-    let reference = run.program().and_then(crate::program::Step::reference);
+    let told = Told::by(events);
+    let reference = run.program().map(|program| program.reference(&told));
     ensure!(
-        run.closed == Some(reference),
+        run.closed == reference,
         "every_workflow_ends_as_its_reference_run_does",
         "{workflow_id} {run_id} ended with {:?}, the reference with {reference:?}",
         run.closed

@@ -9,7 +9,12 @@
 //! [`run_seed`] is the whole interface.
 
 mod accept;
+mod activity;
+mod advance;
+mod attempt;
+mod attempts;
 mod beacons;
+mod causes;
 mod client;
 mod deleter;
 mod dice;
@@ -17,6 +22,7 @@ mod disk;
 mod faults;
 mod finish;
 mod forgotten;
+mod hints;
 mod job;
 mod ledger;
 mod log;
@@ -29,6 +35,7 @@ mod schedule;
 mod signaller;
 mod stats;
 mod tenure;
+mod told;
 mod truth;
 mod violation;
 mod worker;

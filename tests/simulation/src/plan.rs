@@ -36,6 +36,8 @@ pub(crate) struct Faults {
     pub(crate) misplace: u64,
     pub(crate) skip_offsets: u64,
     pub(crate) delete_run: u64,
+    pub(crate) lose_hint: u64,
+    pub(crate) poison: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -130,6 +132,8 @@ impl Faults {
             misplace: some(400, 200),
             skip_offsets: some(300, 200),
             delete_run: some(400, 300),
+            lose_hint: some(400, 600),
+            poison: some(150, 60),
         }
     }
 }

@@ -1,9 +1,11 @@
-//! Workflows for the simulation: small trees of steps, whose result does not depend on when anything happens.
+//! Workflows for the simulation: small trees of steps. What a workflow comes to does not depend on when anything happens,
+//! but for its races; those a reference run takes from what history says was heard first.
 
 use serde::{Deserialize, Serialize};
-use tidewright_schemas::{Decision, Payload, RetryPolicy, ScheduleActivity};
 
+use crate::activity::Activity;
 use crate::dice::Dice;
+use crate::told::{Outcome, Told};
 
 /// The queue that all workflows and most activities use.
 pub(crate) const MAIN_QUEUE: &str = "main";
@@ -15,15 +17,26 @@ pub(crate) const UNHEARD_QUEUE: &str = "unheard";
 pub(crate) const MISSING_QUEUE: &str = "missing";
 
 /// What a failed activity counts as.
-const FAILED: u64 = 13;
-/// What a timer or a fire-and-forget activity counts as.
-const DONE: u64 = 17;
+pub(crate) const FAILED: u64 = 13;
+/// What a timer, a fire-and-forget activity, or one that nobody waits for any more counts as.
+pub(crate) const DONE: u64 = 17;
+/// What a cancelled activity counts as.
+pub(crate) const CANCELED: u64 = 19;
+
+/// A week, in milliseconds: a timer that costs a row, and is cancelled long before.
+const WEEK_MS: u64 = 7 * 24 * 3_600 * 1_000;
 
 /// One step of a program.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Step {
     Activity(Activity),
     Detached(Activity),
+    /// An activity that is asked to end when a timer fires first.
+    Limited {
+        wait_ms: u64,
+        cancellation: Cancellation,
+        activity: Activity,
+    },
     Timer {
         wait_ms: u64,
     },
@@ -38,193 +51,184 @@ pub(crate) enum Step {
     Signal {
         value: u64,
     },
+    /// Waits for a signal, but no longer than this: a condition with a timeout.
+    Condition {
+        value: u64,
+        wait_ms: u64,
+    },
+    /// Waits for signals of one name, which bring these values in this order.
+    Channel {
+        values: Vec<u64>,
+    },
     /// The workflow fails here.
     Fail,
+    /// Only at the top: when the run is asked to end, what is open is cancelled, the cleanup runs, and the run ends as
+    /// cancelled.
+    Heeding {
+        body: Box<Step>,
+        cleanup: Activity,
+    },
 }
 
-/// An activity; how it ends depends on nothing but its kind, its value and the attempt.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Activity {
-    pub(crate) value: u64,
-    pub(crate) kind: Kind,
-    pub(crate) side: bool,
-    pub(crate) duration_ms: u64,
-}
-
+/// What becomes of an activity that takes too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Kind {
-    Plain,
-    /// Fails in its first attempts.
-    Flaky(u32),
-    /// Fails for good at once.
-    Fatal,
-    /// Fails as often as it may be tried.
-    Exhausted(u32),
-    /// May be tried once, and never runs twice; what comes of it is a matter of luck, and counts the same.
-    Once,
-    /// Fails until its schedule-to-close timeout.
-    Overdue,
-    /// Nobody listens to its queue.
-    Unheard,
-    /// Its queue has no topic.
-    Unreachable,
+pub(crate) enum Cancellation {
+    /// It is asked to end, and not waited for.
+    Try,
+    /// It is asked to end, and waited for.
+    Wait,
+    /// It is left alone.
+    Abandon,
 }
 
-impl Activity {
-    fn generate(dice: &mut Dice) -> Self {
-        let kind = match dice.below(21) {
-            0..=1 => Kind::Flaky(dice.within(1, 3) as u32),
-            2 => Kind::Fatal,
-            3 => Kind::Exhausted(dice.within(1, 3) as u32),
-            4 => Kind::Overdue,
-            5 => Kind::Unheard,
-            6 => Kind::Unreachable,
-            7..=8 => Kind::Once,
-            _ => Kind::Plain,
-        };
-        let duration_ms = match dice.below(6) {
-            0 => dice.within(550, 1_200),
-            1 => dice.within(10, 200),
-            _ => 0,
-        };
-        Self { value: dice.within(1, 1_000), kind, side: dice.chance(250), duration_ms }
-    }
-
-    /// Whether every attempt ends in failure, or there is none.
-    fn fails(&self) -> bool {
-        !matches!(self.kind, Kind::Plain | Kind::Once | Kind::Flaky(_))
-    }
-
-    fn result(&self) -> u64 {
-        match self.kind {
-            Kind::Once => DONE,
-            _ if self.fails() => FAILED,
-            _ => mix(self.value, 31),
-        }
-    }
-
-    /// What one attempt yields: the value, or whether the failure is final.
-    pub(crate) fn attempt(&self, attempt: u32) -> Result<u64, bool> {
-        match self.kind {
-            Kind::Plain | Kind::Once => Ok(self.result()),
-            Kind::Flaky(failures) if attempt > failures => Ok(self.result()),
-            Kind::Fatal => Err(true),
-            _ => Err(false),
-        }
-    }
-
-    /// How often it may be tried; 0 is without limit.
-    pub(crate) fn attempts_max(&self) -> u32 {
-        match self.kind {
-            Kind::Once => 1,
-            Kind::Exhausted(most) => most,
-            _ => 0,
-        }
-    }
-
-    pub(crate) fn schedule(&self, id: String, detached: bool) -> Decision {
-        let maximum_attempts = self.attempts_max();
-        let queue = match self.kind {
-            Kind::Unheard => UNHEARD_QUEUE,
-            Kind::Unreachable => MISSING_QUEUE,
-            _ if self.side => SIDE_QUEUE,
-            _ => MAIN_QUEUE,
-        };
-        ScheduleActivity {
-            activity_id: id,
-            activity_type: "Simulated".to_owned(),
-            task_queue: Some(queue.to_owned()),
-            input: Payload::new(self).ok(),
-            // With the long one only its worker's silence tells in time that an attempt is gone.
-            start_to_close_timeout_ms: Some(if self.value.is_multiple_of(3) { 120_000 } else { 2_500 }),
-            schedule_to_start_timeout_ms: (self.kind == Kind::Unheard).then_some(800),
-            heartbeat_timeout_ms: None,
-            schedule_to_close_timeout_ms: (self.kind == Kind::Overdue).then_some(1_500),
-            retry_policy: Some(RetryPolicy {
-                initial_interval_ms: 10 + self.value % 200,
-                maximum_interval_ms: Some(800),
-                maximum_attempts,
-                ..RetryPolicy::default()
-            }),
-            detached,
-            ..ScheduleActivity::default()
-        }
-        .into()
-    }
+/// How a run ended by its own decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Completed(u64),
+    Failed,
+    Canceled,
 }
 
 pub(crate) fn mix(a: u64, b: u64) -> u64 {
     (a.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(b)) % 1_000_000_007
 }
 
+/// What the values of a channel come to.
+pub(crate) fn in_order(values: &[u64]) -> u64 {
+    values.iter().fold(5, |sum, value| mix(sum, *value))
+}
+
 impl Step {
-    /// A program of about so many leaves.
+    /// A whole program.
     pub(crate) fn generate(dice: &mut Dice, leaves: usize) -> Self {
+        let body = Self::part(dice, leaves);
+        if !dice.chance(300) {
+            return body;
+        }
+        Self::Heeding { body: Box::new(body), cleanup: Activity::generate(dice) }
+    }
+
+    /// A part of about so many leaves.
+    fn part(dice: &mut Dice, leaves: usize) -> Self {
         if leaves <= 1 {
-            return match dice.below(40) {
+            return match dice.below(46) {
                 0..=5 => Self::Timer { wait_ms: dice.within(0, 1_500) },
                 6..=7 => Self::Detached(Activity::generate(dice)),
                 8 => Self::Fail,
-                10..=13 => Self::Signal { value: dice.within(1, 1_000) },
                 9 => Self::Sequence(Vec::new()),
+                10..=12 => Self::Signal { value: dice.within(1, 1_000) },
+                13..=14 => Self::Condition { value: dice.within(1, 1_000), wait_ms: dice.within(0, 1_500) },
+                15..=16 => Self::Channel { values: (0..dice.within(2, 4)).map(|_| dice.within(1, 1_000)).collect() },
+                17..=21 => Self::limited(dice),
                 _ => Self::Activity(Activity::generate(dice)),
             };
         }
         if dice.chance(200) {
-            let body = Box::new(Self::generate(dice, leaves - 1));
-            let wait_ms = if dice.chance(500) { dice.within(0, 300) } else { dice.within(1_000, 100_000) };
+            let body = Box::new(Self::part(dice, leaves - 1));
+            let wait_ms = match dice.below(20) {
+                0 => WEEK_MS,
+                1..=10 => dice.within(0, 300),
+                _ => dice.within(1_000, 100_000),
+            };
             return Self::Guarded { wait_ms, body };
         }
         let parts = dice.within(2, 4.min(leaves as u64)) as usize;
-        let children = (0..parts).map(|_| Self::generate(dice, leaves / parts)).collect();
+        let children = (0..parts).map(|_| Self::part(dice, leaves / parts)).collect();
         if dice.chance(500) { Self::Sequence(children) } else { Self::Parallel(children) }
+    }
+
+    fn limited(dice: &mut Dice) -> Self {
+        let cancellation = match dice.below(3) {
+            0 => Cancellation::Try,
+            1 => Cancellation::Wait,
+            _ => Cancellation::Abandon,
+        };
+        Self::Limited { wait_ms: dice.within(0, 1_500), cancellation, activity: Activity::generate_long(dice) }
+    }
+
+    /// The steps below it, each with its place in the numbering of steps.
+    fn children(&self, at: usize) -> Vec<(usize, &Self)> {
+        match self {
+            Self::Sequence(children) | Self::Parallel(children) => {
+                let places = children.iter().scan(at + 1, |next, child| {
+                    let place = *next;
+                    *next += child.size();
+                    Some((place, child))
+                });
+                places.collect()
+            }
+            Self::Guarded { body, .. } | Self::Heeding { body, .. } => vec![(at + 1, body.as_ref())],
+            _ => Vec::new(),
+        }
     }
 
     /// How many places in the numbering of steps it takes.
     pub(crate) fn size(&self) -> usize {
-        1 + match self {
-            Self::Sequence(children) | Self::Parallel(children) => children.iter().map(Self::size).sum(),
-            Self::Guarded { body, .. } => body.size(),
-            Self::Activity(_) | Self::Detached(_) | Self::Timer { .. } | Self::Signal { .. } | Self::Fail => 0,
-        }
-    }
-
-    /// The signals that it waits for at some time: their names and values.
-    pub(crate) fn signals(&self, at: usize) -> Vec<(String, u64)> {
         match self {
-            Self::Signal { value } => vec![(format!("s{at}"), *value)],
-            Self::Sequence(children) | Self::Parallel(children) => {
-                let mut next = at + 1;
-                let mut signals = Vec::new();
-                for child in children {
-                    signals.extend(child.signals(next));
-                    next += child.size();
-                }
-                signals
-            }
-            Self::Guarded { body, .. } => body.signals(at + 1),
-            Self::Activity(_) | Self::Detached(_) | Self::Timer { .. } | Self::Fail => Vec::new(),
+            Self::Sequence(children) | Self::Parallel(children) => 1 + children.iter().map(Self::size).sum::<usize>(),
+            Self::Guarded { body, .. } => 1 + body.size(),
+            Self::Heeding { body, .. } => 2 + body.size(),
+            _ => 1,
         }
     }
 
-    /// How the workflow must end: the reference run. None if it fails.
-    pub(crate) fn reference(&self) -> Option<u64> {
+    /// The signals that it may listen to at some time: their names and the values that they bring, in order.
+    pub(crate) fn signals(&self, at: usize) -> Vec<(String, Vec<u64>)> {
+        match self {
+            Self::Signal { value } | Self::Condition { value, .. } => vec![(format!("s{at}"), vec![*value])],
+            Self::Channel { values } => vec![(format!("c{at}"), values.clone())],
+            _ => self.children(at).into_iter().flat_map(|(at, child)| child.signals(at)).collect(),
+        }
+    }
+
+    /// How the workflow must end: the reference run.
+    pub(crate) fn reference(&self, told: &Told) -> Ending {
+        match self {
+            // It ends as cancelled whenever it hears of it: one that had ended before would not have heard.
+            Self::Heeding { .. } if told.cancel_requested => Ending::Canceled,
+            _ => self.value(0, told).map_or(Ending::Failed, Ending::Completed),
+        }
+    }
+
+    /// What a step comes to; none if the workflow fails there.
+    fn value(&self, at: usize, told: &Told) -> Option<u64> {
+        let mut values = self.children(at).into_iter().map(|(at, child)| child.value(at, told));
         match self {
             Self::Activity(activity) => Some(activity.result()),
             Self::Detached(_) | Self::Timer { .. } => Some(DONE),
+            Self::Limited { cancellation, .. } => Some(told.limited(at, *cancellation)),
             Self::Signal { value } => Some(*value),
-            Self::Sequence(children) => children.iter().try_fold(7, |sum, child| Some(mix(sum, child.reference()?))),
-            Self::Parallel(children) => children.iter().try_fold(11, |sum, child| Some(sum + child.reference()?)),
-            Self::Guarded { body, .. } => body.reference(),
+            Self::Condition { value, .. } => Some(if told.is_first(&format!("s{at}"), at) { *value } else { DONE }),
+            Self::Channel { values } => Some(in_order(values)),
+            Self::Sequence(_) => values.try_fold(7, |sum, value| Some(mix(sum, value?))),
+            Self::Parallel(_) => values.try_fold(11, |sum, value| Some(sum + value?)),
+            Self::Guarded { .. } | Self::Heeding { .. } => values.next().flatten(),
             Self::Fail => None,
         }
     }
+}
 
-    pub(crate) fn failed() -> u64 {
-        FAILED
+impl Told {
+    /// Whether something was heard before the timer of the same step fired.
+    fn is_first(&self, what: &str, at: usize) -> bool {
+        let fired = self.fired.get(&format!("t{at}")).copied().unwrap_or(u64::MAX);
+        self.heard.get(what).is_some_and(|heard| *heard < fired)
     }
 
-    pub(crate) fn done() -> u64 {
-        DONE
+    fn limited(&self, at: usize, cancellation: Cancellation) -> u64 {
+        let id = format!("a{at}.0");
+        let not_waited_for = match cancellation {
+            Cancellation::Try => self.asked.contains(&id),
+            Cancellation::Wait => false,
+            Cancellation::Abandon => !self.is_first(&id, at),
+        };
+        if not_waited_for {
+            return DONE;
+        }
+        match self.outcomes.get(&id) {
+            Some(Outcome::Completed(value)) => *value,
+            Some(Outcome::Canceled) => CANCELED,
+            Some(Outcome::Failed) | None => FAILED,
+        }
     }
 }

@@ -26,7 +26,9 @@ impl World {
         let Some((workflow_id, run_id)) = self.dice.pick(&open).cloned() else { return Ok(()) };
         let Some(command) = self.something_to_say(partition, &workflow_id, &run_id) else { return Ok(()) };
         let mut to = partition;
-        if self.goes_wrong(self.plan.faults.misplace) {
+        // The signals of a channel come from one client, which knows the partitioner: so their order is that of the sends.
+        let in_order = matches!(&command, Command::SignalWorkflow(signal) if signal.signal_name.starts_with('c'));
+        if !in_order && self.goes_wrong(self.plan.faults.misplace) {
             to = self.dice.below(self.plan.partitions as usize) as u32;
         }
         let parcel = Parcel {
@@ -52,21 +54,36 @@ impl World {
             return Some(TerminateWorkflow { run_id, request_id, ..TerminateWorkflow::default() }.into());
         }
         let signals = self.program_of(partition, workflow_id, run_id.as_ref()?)?.signals(0);
-        let (signal_name, value) = self.dice.pick(&signals)?.clone();
-        let heard = self.has_heard(partition, workflow_id, run_id.as_ref()?, &signal_name);
+        let (signal_name, values) = self.dice.pick(&signals)?.clone();
+        let number = match values.as_slice() {
+            [_] => 0,
+            _ => self.next_of_channel(run_id.as_ref()?, &signal_name, values.len()),
+        };
+        let request = format!("{signal_name}-{number}");
+        let heard = self.has_heard(partition, workflow_id, run_id.as_ref()?, &request);
         // Once it was heard a repeat is rare, but it happens.
         if heard && !self.dice.chance(50) {
             return None;
         }
         let signal = SignalWorkflow {
             run_id,
-            request_id: Some(signal_name.clone()),
+            request_id: Some(request),
             signal_name,
-            input: Payload::new(&value).ok(),
+            input: Payload::new(values.get(number)?).ok(),
             ..SignalWorkflow::default()
         };
         self.progress += u64::from(!heard);
         Some(signal.into())
+    }
+
+    /// Which of a channel's signals is sent now: the next one, or one that was sent before.
+    fn next_of_channel(&mut self, run_id: &RunId, signal_name: &str, count: usize) -> usize {
+        let sent = self.client.sent.entry((run_id.clone(), signal_name.to_owned())).or_default();
+        if *sent == count {
+            return self.dice.below(count);
+        }
+        *sent += 1;
+        *sent - 1
     }
 
     fn program_of(&self, partition: u32, workflow_id: &WorkflowId, run_id: &RunId) -> Option<Step> {
@@ -77,10 +94,11 @@ impl World {
         }
     }
 
-    fn has_heard(&self, partition: u32, workflow_id: &WorkflowId, run_id: &RunId, signal_name: &str) -> bool {
+    fn has_heard(&self, partition: u32, workflow_id: &WorkflowId, run_id: &RunId, request: &str) -> bool {
         let events = self.truth[partition as usize].histories.get(&(workflow_id.clone(), run_id.clone()));
         events.into_iter().flatten().any(|event| {
-            matches!(&event.attributes, EventAttributes::WorkflowExecutionSignaled(s) if s.signal_name == signal_name)
+            let EventAttributes::WorkflowExecutionSignaled(signal) = &event.attributes else { return false };
+            signal.request_id.as_deref() == Some(request)
         })
     }
 }

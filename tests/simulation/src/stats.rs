@@ -52,6 +52,44 @@ stats! {
     answers_forgotten: "answers forgotten",
     /// Stores that were away for too long.
     too_old: "stores too old",
+    /// Failures of attempts by their own code.
+    failures: "failures",
+    /// Failures that said when the next attempt is to be.
+    deferred: "deferred retries",
+    /// Attempts that took too long from their start.
+    start_to_close: "start-to-close timeouts",
+    /// Activities that nobody took in time.
+    schedule_to_start: "schedule-to-start timeouts",
+    /// Activities that took too long with all their attempts.
+    schedule_to_close: "schedule-to-close timeouts",
+    /// Attempts that fell silent.
+    heartbeat_timeouts: "heartbeat timeouts",
+    /// Heartbeats that history recorded.
+    heartbeats: "heartbeats",
+    /// Attempts that read what an earlier one's heartbeat said.
+    details_read: "heartbeats read by the next attempt",
+    /// Requests to cancel an activity.
+    cancels_asked: "activities asked to end",
+    /// Activities that ended as cancelled where they ran.
+    canceled_running: "cancelled where they ran",
+    /// Activities that were cancelled before anybody ran them.
+    canceled_waiting: "cancelled before they ran",
+    /// Activities that completed after they were asked to end.
+    completed_though_asked: "completed though asked to end",
+    /// Activities that failed after they were asked to end.
+    failed_though_asked: "failed though asked to end",
+    /// What workers were told by their queues' owners.
+    hints: "hints to workers",
+    /// Attempts that ended early for it.
+    hints_heeded: "hints heeded",
+    /// Tasks that workers handed back.
+    returned: "tasks handed back",
+    /// Tasks that were lost from their topics.
+    tasks_lost: "tasks lost",
+    /// Attempts whose workers were gone.
+    workers_lost: "attempts of lost workers",
+    /// Activities that are taken for what takes their workers down.
+    suspects: "suspects",
     /// Losses that were planted and noticed.
     losses: "planted losses noticed",
     /// Losses that were accepted.

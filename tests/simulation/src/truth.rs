@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidewright_core::{Effect, MemoryRows, Overlay, Store as _, apply, effects};
 use tidewright_schemas::{
-    Answer, CommandsSkipped, Epoch, EventAttributes, EventId, HistoryEvent, HistoryRecord, Position, RowFact, RunId,
-    TaskId, TaskVerdict, Transition, WorkflowId, transition_key,
+    Answer, CommandsSkipped, Epoch, EventAttributes, HistoryEvent, HistoryRecord, Position, RowFact, RunId, TaskId,
+    TaskVerdict, Transition, WorkflowId, transition_key,
 };
 
+use crate::attempts::Attempts;
 use crate::deleter::Deletions;
 use crate::forgotten::Forgotten;
 use crate::violation::{Checked, ensure, violation};
@@ -33,7 +34,7 @@ pub(crate) struct Truth {
     /// Answers by correlation id: a request that was duplicated on its way has more than one.
     pub(crate) answers: BTreeMap<String, Vec<Answer>>,
     pub(crate) sources: BTreeMap<u64, WorkflowId>,
-    closed_activities: BTreeSet<(RunId, EventId)>,
+    pub(crate) attempts: Attempts,
     pub(crate) deletions: Deletions,
     pub(crate) forgotten: Forgotten,
     pub(crate) histories: BTreeMap<(WorkflowId, RunId), Vec<HistoryEvent>>,
@@ -218,40 +219,17 @@ impl Truth {
                         matches!(change.rows.first(), Some(RowFact::DeletionAdvanced(_) | RowFact::RunForgotten(_)));
                     ensure!(new || again, "r9_a_forwarded_command_is_taken_once", "{}", seen.origin);
                 }
-                RowFact::EventBuffered(buffered) => self.remember_ends(change, &buffered.events)?,
-                RowFact::DetachedActivityClosed(closed) => {
-                    self.close_activity(change, closed.scheduled_event_id)?;
-                }
                 _ => {}
             }
         }
         let Some(run_id) = change.run_id.clone() else { return Ok(()) };
-        let flushed = change.rows.iter().any(|fact| matches!(fact, RowFact::BufferFlushed(_)));
-        if !flushed {
-            self.remember_ends(change, &change.events)?;
-        }
+        self.attempts.landed(&run_id, change)?;
         self.histories.entry((change.workflow_id.clone(), run_id)).or_default().extend(change.events.iter().cloned());
         Ok(())
     }
 
-    fn remember_ends(&mut self, change: &Transition, events: &[HistoryEvent]) -> Checked {
-        for event in events {
-            if let Some(scheduled_event_id) = event.attributes.closes_activity() {
-                self.close_activity(change, scheduled_event_id)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn close_activity(&mut self, change: &Transition, scheduled_event_id: EventId) -> Checked {
-        let Some(run_id) = change.run_id.clone() else { return Ok(()) };
-        let first = self.closed_activities.insert((run_id.clone(), scheduled_event_id));
-        ensure!(first, "r29_an_activity_closes_once", "{run_id} event {scheduled_event_id}");
-        Ok(())
-    }
-
     pub(crate) fn is_closed(&self, task: &TaskId) -> bool {
-        self.closed_activities.contains(&(task.run_id.clone(), task.scheduled_event_id))
+        self.attempts.is_closed(&task.run_id, task.scheduled_event_id)
     }
 
     /// A confirmation's correlation id ends in the task it is about: `…|<task>`.

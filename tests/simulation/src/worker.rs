@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tidewright_owner::BacklogKey;
 use tidewright_schemas::{RunId, TaskKind, WorkerIdentity};
 
-use crate::job::{Cached, Job, Report};
+use crate::advance::Cached;
+use crate::hints::Hints;
+use crate::job::{Job, Report};
 use crate::log::{Parcel, Place};
 use crate::program::{MAIN_QUEUE, SIDE_QUEUE};
 use crate::violation::Checked;
@@ -47,6 +49,7 @@ pub(crate) struct Worker {
     pub(crate) assigned: BTreeMap<Place, Assigned>,
     pub(crate) jobs: Vec<Job>,
     pub(crate) cache: BTreeMap<RunId, Cached>,
+    pub(crate) hints: Hints,
     pub(crate) outbox: VecDeque<(u64, Report, Parcel)>,
     pub(crate) acks: Vec<(u64, Report)>,
 }
@@ -83,13 +86,14 @@ impl World {
         if !self.workers[at].has_spoken {
             return Ok(());
         }
-        match self.dice.below(5) {
-            0 => self.poll(at),
-            1 => self.land_report(at),
-            2 => {
+        match self.dice.below(11) {
+            0..=1 => self.poll(at),
+            2..=3 => self.land_report(at),
+            4..=5 => {
                 self.take_ack(at);
                 Ok(())
             }
+            6 => self.hear_hint(at),
             _ => self.job_step(at),
         }
     }
@@ -100,6 +104,10 @@ impl World {
         self.note(|_| format!("worker {at} starts as {incarnation}"));
         let identity = WorkerIdentity { identity: format!("worker {at}"), incarnation };
         self.workers[at] = Worker { identity, ..Worker::default() };
+        self.listen(at);
+        if self.healthy {
+            self.rebalance(false);
+        }
     }
 
     pub(crate) fn crash_worker(&mut self, at: usize) {

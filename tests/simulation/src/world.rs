@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tidewright_owner::trust::{Authority, Secret};
 use tidewright_schemas::topics::partition_of;
-use tidewright_schemas::{Command, TaskKind};
+use tidewright_schemas::{Command, Payload, TaskId, TaskKind};
 
 use crate::beacons::Beacons;
 use crate::client::Client;
@@ -48,6 +48,10 @@ pub(crate) struct World {
     pub(crate) beacons: Beacons,
     /// Attempts that were started and must not be again.
     pub(crate) started_once: BTreeSet<String>,
+    /// How often something took its worker down.
+    pub(crate) deaths: BTreeMap<String, u32>,
+    /// What attempts that began were told of earlier ones.
+    pub(crate) told_details: Vec<(TaskId, Option<Payload>)>,
     /// Kinds of partitions that nobody can write to for now, and until when.
     pub(crate) stalled: BTreeMap<u8, u64>,
     /// From here on nothing goes wrong any more.
@@ -89,6 +93,8 @@ impl World {
             authority,
             beacons: Beacons::default(),
             started_once: BTreeSet::new(),
+            deaths: BTreeMap::new(),
+            told_details: Vec::new(),
             stalled: BTreeMap::new(),
             healthy: false,
             lost_backlog: false,
@@ -166,7 +172,10 @@ impl World {
             }
             Place::Replies(_) => self.ledger.reply(&parcel, &self.truth)?,
             Place::DeadLetters => self.ledger.dead_letter(&parcel),
-            Place::Control(task_queue) => self.ledger.tell(task_queue, &parcel),
+            Place::Control(task_queue) => {
+                self.check_hint(&parcel)?;
+                self.ledger.tell(task_queue, &parcel);
+            }
             // Beacons land by a way of their own.
             Place::Workers => {}
             Place::Tasks(ref key, _) => {
@@ -198,6 +207,7 @@ impl World {
                     ensure!(!forged, "r33_forged_commands_do_nothing", "command {source} changed {id}");
                     let here = partition_of(id.as_str().as_bytes(), self.plan.partitions) == partition;
                     ensure!(here, "r9_a_workflow_lives_on_its_partition", "{id} on partition {partition}");
+                    self.check_causes(partition, source)?;
                 }
             }
             Verdict::ValidPosition(position) => {
