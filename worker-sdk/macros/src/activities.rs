@@ -22,7 +22,10 @@ pub(crate) fn expand(block_options: &BlockOptions, mut block: ItemImpl) -> syn::
         }
     }
     if names.is_empty() {
-        return Err(syn::Error::new_spanned(&block.self_ty, "no method here is marked with #[activity]"));
+        return Err(syn::Error::new_spanned(
+            &block.self_ty,
+            "no method here is marked with #[activity]: write `#[activity(start_to_close = \"30s\")]` above each that is one",
+        ));
     }
     block.items = items;
     let (generics, _, conditions) = block.generics.split_for_impl();

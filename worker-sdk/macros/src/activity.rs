@@ -142,11 +142,12 @@ fn arguments(signature: &Signature) -> syn::Result<(bool, Option<Type>)> {
         })
         .collect();
     let problem = if signature.asyncness.is_none() {
-        "an activity is an `async fn`"
+        "an activity is an `async fn`: write `async fn name(&self, ctx: &ActivityContext, input: Input) -> \
+         ActivityResult<Output>`"
     } else if !signature.generics.params.is_empty() {
-        "an activity cannot be generic: its input and output must be known to other services"
+        "an activity cannot be generic, since its input and output must be known to other services: name the types"
     } else if !by_reference {
-        "an activity takes `&self`, which holds what it needs"
+        "an activity takes `&self`, which holds what it needs: attempts share it, so what changes in it is behind a lock"
     } else {
         match types.as_slice() {
             [] => return Ok((false, None)),

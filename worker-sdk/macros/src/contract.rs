@@ -20,7 +20,7 @@ struct Promise {
 /// The trait, with futures that can be sent; a constant of the trait's name with a field for each activity.
 pub(crate) fn expand(block: &BlockOptions, mut contract: ItemTrait) -> syn::Result<TokenStream> {
     if !contract.generics.params.is_empty() {
-        let problem = "a contract cannot be generic: its inputs and outputs must be known to other services";
+        let problem = "a contract cannot be generic, since its inputs and outputs must be known to other services: name the types";
         return Err(syn::Error::new_spanned(&contract.generics, problem));
     }
     let mut promises = Vec::new();
@@ -32,7 +32,10 @@ pub(crate) fn expand(block: &BlockOptions, mut contract: ItemTrait) -> syn::Resu
         }
     }
     if promises.is_empty() {
-        return Err(syn::Error::new_spanned(&contract.ident, "no method here is marked with #[activity]"));
+        return Err(syn::Error::new_spanned(
+            &contract.ident,
+            "no method here is marked with #[activity]: write `#[activity(start_to_close = \"30s\")]` above each that is one",
+        ));
     }
     contract.supertraits.push(syn::parse_quote!(::std::marker::Send));
     contract.supertraits.push(syn::parse_quote!(::std::marker::Sync));
@@ -43,7 +46,10 @@ pub(crate) fn expand(block: &BlockOptions, mut contract: ItemTrait) -> syn::Resu
 
 fn promise(options: &Options, block: &BlockOptions, method: &mut TraitItemFn) -> syn::Result<Promise> {
     if let Some(code) = &method.default {
-        return Err(syn::Error::new_spanned(code, "a contract has no code: the struct that implements it has"));
+        return Err(syn::Error::new_spanned(
+            code,
+            "a contract has no code: end the method with `;`, and write the code where a struct implements it",
+        ));
     }
     let form = Form::of(&method.sig)?;
     let activity_type = options.activity_type(&method.sig);
@@ -113,7 +119,7 @@ pub(crate) fn implement(block: &ItemImpl) -> syn::Result<TokenStream> {
         return Err(syn::Error::new_spanned(block, "this implements no contract"));
     };
     if let Some(marked) = block.items.iter().find_map(marked) {
-        let problem = "the contract's trait marks the activities and sets their options";
+        let problem = "the contract's trait marks the activities and sets their options: remove this";
         return Err(syn::Error::new_spanned(marked, problem));
     }
     let (generics, _, conditions) = block.generics.split_for_impl();

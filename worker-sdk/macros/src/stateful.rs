@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::{Attribute, FnArg, Ident, ImplItem, ImplItemFn, ItemImpl, LitStr, ReturnType, Signature, Type, Visibility};
 
-use crate::workflow::{Options, check, output_of};
+use crate::workflow::{GENERIC, Options, check, output_of};
 
 /// What a method is marked as.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,12 +41,11 @@ pub(crate) fn expand(options: &Options, mut block: ItemImpl) -> syn::Result<Toke
     if let Some((_, of_trait, _)) = &block.trait_ {
         return Err(syn::Error::new_spanned(
             of_trait,
-            "a workflow with state is an `impl` block of a struct, not of a trait",
+            "a workflow with state is a struct's own `impl` block: write `impl Name { … }`, not that of a trait",
         ));
     }
     if !block.generics.params.is_empty() {
-        let problem = "a workflow cannot be generic: its type and input must be known to other services";
-        return Err(syn::Error::new_spanned(&block.generics, problem));
+        return Err(syn::Error::new_spanned(&block.generics, GENERIC));
     }
     let owner = (*block.self_ty).clone();
     let ident = owner_ident(&owner)?;
@@ -54,7 +53,8 @@ pub(crate) fn expand(options: &Options, mut block: ItemImpl) -> syn::Result<Toke
     let Some(run) = parts.run else {
         return Err(syn::Error::new_spanned(
             &block.self_ty,
-            "no method here is marked with #[run]: the workflow's code",
+            "no method here is marked with #[run], the workflow's code: write `#[run] async fn run(ctx: \
+             &WorkflowContext<Self>, input: Input) -> WorkflowResult<Output>`",
         ));
     };
     let input = check(&run.sig)?.unwrap_or_else(|| syn::parse_quote!(()));
@@ -118,7 +118,7 @@ fn take_apart(items: Vec<ImplItem>) -> syn::Result<Parts> {
         let attribute = method.attrs.remove(index);
         let once = |slot: &Option<ImplItemFn>, name: &str| match slot {
             Some(_) => {
-                let problem = format!("only one method may be marked with #[{name}]");
+                let problem = format!("only one method may be marked with #[{name}]: remove the mark from this one");
                 Err(syn::Error::new_spanned(&attribute, problem))
             }
             None => Ok(()),
@@ -177,7 +177,10 @@ fn init_call(init: &ImplItemFn) -> syn::Result<TokenStream> {
             Ok(quote!(Self::#ident(__input)))
         }
         [] if is_plain => Ok(quote!(Self::#ident())),
-        _ => Err(syn::Error::new_spanned(signature, "an #[init] is `fn init(input: &Input) -> Self`")),
+        _ => Err(syn::Error::new_spanned(
+            signature,
+            "an #[init] is `fn init(input: &Input) -> Self`: it makes the state of the input alone, and does not wait",
+        )),
     }
 }
 
@@ -316,14 +319,17 @@ fn name_of(attribute: &Attribute, ident: &Ident) -> syn::Result<String> {
     if !matches!(attribute.meta, syn::Meta::Path(_)) {
         attribute.parse_nested_meta(|meta| {
             if !meta.path.is_ident("name") {
-                return Err(meta.error("unknown option; known is `name`"));
+                return Err(meta.error("unknown option; known is `name`, as in #[signal(name = \"approve\")]"));
             }
             name = meta.value()?.parse::<LitStr>()?.value();
             Ok(())
         })?;
     }
     if name.is_empty() || name.starts_with("__") {
-        return Err(syn::Error::new_spanned(attribute, "a name is not empty and does not begin with `__`"));
+        return Err(syn::Error::new_spanned(
+            attribute,
+            "a name is not empty and does not begin with `__`, which is kept for the engine: choose another",
+        ));
     }
     Ok(name)
 }
@@ -342,7 +348,7 @@ mod tests {
         );
         let cases: [(ItemImpl, &str); 10] = [
             (parse_quote!(impl A { fn a(&self) {} }), "#[run]"),
-            (parse_quote!(impl T for A { #run }), "not of a trait"),
+            (parse_quote!(impl T for A { #run }), "not that of a trait"),
             (parse_quote!(impl<X> A<X> { #run }), "generic"),
             (parse_quote!(impl A { #run #run }), "only one method"),
             (parse_quote!(impl A { #[run] fn run(ctx: &C) -> R {} }), "`async fn`"),

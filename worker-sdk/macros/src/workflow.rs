@@ -19,7 +19,10 @@ impl Parse for Options {
         while !input.is_empty() {
             let key: syn::Ident = input.parse()?;
             if key != "name" {
-                return Err(syn::Error::new(key.span(), format!("unknown option `{key}`; known is `name`")));
+                return Err(syn::Error::new(
+                    key.span(),
+                    format!("unknown option `{key}`; known is `name`, as in #[workflow(name = \"Order\")]"),
+                ));
             }
             input.parse::<Token![=]>()?;
             options.name = Some(input.parse::<LitStr>()?.value());
@@ -30,6 +33,10 @@ impl Parse for Options {
         Ok(options)
     }
 }
+
+/// What is wrong with a workflow that has type parameters.
+pub(crate) const GENERIC: &str = "a workflow cannot be generic, since its type and input must be known to other services: \
+                                  name the types that it takes";
 
 pub(crate) fn expand(options: &Options, mut function: ItemFn) -> syn::Result<TokenStream> {
     let input = check(&function.sig)?;
@@ -76,10 +83,14 @@ pub(crate) fn output_of(signature: &Signature) -> syn::Result<Type> {
 
 /// Checks the form of a workflow's code; returns the type of its input, if it takes one.
 pub(crate) fn check(signature: &Signature) -> syn::Result<Option<Type>> {
-    let problem = if signature.asyncness.is_none() {
-        "a workflow is an `async fn`"
+    let problem = if matches!(signature.inputs.first(), Some(FnArg::Receiver(_))) {
+        "a workflow's code has no `self`: write `async fn run(ctx: &WorkflowContext<Self>, input: Input) -> \
+         WorkflowResult<Output>` in an `impl` block with #[workflow], and reach the state by `ctx.state(…)` and \
+         `ctx.state_mut(…)`"
+    } else if signature.asyncness.is_none() {
+        "a workflow is an `async fn`: write `async fn name(ctx: &WorkflowContext, input: Input) -> WorkflowResult<Output>`"
     } else if !signature.generics.params.is_empty() {
-        "a workflow cannot be generic: its type and input must be known to other services"
+        GENERIC
     } else {
         let typed = |argument: &FnArg| match argument {
             FnArg::Typed(typed) => Some((*typed.ty).clone()),
