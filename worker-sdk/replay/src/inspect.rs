@@ -5,7 +5,7 @@ use tidewright_schemas::Payload;
 use crate::handlers::{Note, QueryProblem};
 use crate::panics::catch;
 use crate::pending::{LastAwait, PendingOperation};
-use crate::{Run, RunInfo};
+use crate::{Pulse, Run, RunInfo};
 
 impl Run {
     /// Which run it is.
@@ -24,6 +24,12 @@ impl Run {
     #[must_use]
     pub fn last_await(&self) -> LastAwait {
         self.shared.last_await.clone()
+    }
+
+    /// Whether the code gets on, readable while the run is advanced.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Takes what the last activation noted; notes of replayed ones are dropped.

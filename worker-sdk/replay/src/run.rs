@@ -24,6 +24,7 @@ use crate::handlers::{Handled, Handlers, Note};
 use crate::outcome::{ActivityOutcome, Asked, Ended};
 use crate::panics::catch;
 use crate::pending::LastAwait;
+use crate::pulse::Pulse;
 use crate::state::State;
 use crate::wake::RunWaker;
 use crate::{ReplayError, RunContext, RunInfo};
@@ -69,6 +70,7 @@ pub struct Run {
     /// The `WorkflowTaskStarted` of the last activation.
     activated_at: EventId,
     last_event_id: EventId,
+    pub(crate) pulse: Pulse,
 }
 
 impl Run {
@@ -88,6 +90,7 @@ impl Run {
             started: None,
             activated_at: 0,
             last_event_id: 0,
+            pulse: Pulse::default(),
         }
     }
 
@@ -114,6 +117,7 @@ impl Run {
             return Err(ReplayError::BadHistory(format!("event {expected} is missing; the next one is {got}")));
         }
         self.last_event_id = event.event_id;
+        self.pulse.beat();
         match &event.attributes {
             EventAttributes::WorkflowTaskScheduled(_) => self.check_done(event),
             EventAttributes::WorkflowTaskStarted(_) => {
@@ -246,6 +250,7 @@ impl Run {
     }
 
     fn deliver(&mut self, event: HistoryEvent) -> Result<(), ReplayError> {
+        self.pulse.beat();
         match event.attributes {
             EventAttributes::WorkflowExecutionStarted(started) => self.begin(started.input)?,
             EventAttributes::ActivityTaskCompleted(completed) => {
@@ -342,6 +347,7 @@ impl Run {
             if polls > POLLS_MAX {
                 return Err(ReplayError::Spins { polls: POLLS_MAX, last_await: self.shared.last_await.place() });
             }
+            self.pulse.beat();
             let poll = catch(|| future.as_mut().poll(&mut Context::from_waker(&waker)));
             match poll.map_err(ReplayError::Panicked)? {
                 Poll::Pending => {}

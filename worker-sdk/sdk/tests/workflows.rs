@@ -4,16 +4,12 @@
 
 mod support;
 
-use std::sync::Mutex;
-
-use futures::FutureExt as _;
 use support::{Engine, QUEUE, begun, events, one_activity_done, run};
 use tidewright::prelude::*;
 use tidewright_schemas::{
     Command, CompleteWorkflowTask, Decision, FailWorkflowTask, HistoryEvent, WorkflowTask, WorkflowTaskFailedCause,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::sync::oneshot;
 
 struct Steps;
 
@@ -40,20 +36,6 @@ async fn explodes(_ctx: &WorkflowContext) -> WorkflowResult<()> {
 #[workflow]
 async fn waits_for_a_socket(_ctx: &WorkflowContext) -> WorkflowResult<()> {
     std::future::pending::<()>().await;
-    Ok(())
-}
-
-/// What somebody else in the process may send.
-static FROM_OUTSIDE: Mutex<Option<oneshot::Receiver<()>>> = Mutex::new(None);
-
-#[workflow]
-async fn listens_to_the_process(ctx: &WorkflowContext) -> WorkflowResult<()> {
-    let receiver = FROM_OUTSIDE.lock().unwrap().take().unwrap();
-    let mut told = receiver.fuse();
-    select! {
-        _ = told => {}
-        slept = ctx.sleep(1.hours()) => slept?,
-    }
     Ok(())
 }
 
@@ -198,34 +180,6 @@ async fn whatever_workflow_code_does_is_a_clear_failure_and_the_rest_goes_on() {
         let [Decision::FailWorkflow(failed)] = done.decisions.as_slice() else { panic!("{done:?}") };
         assert_eq!(failed.failure.error_type(), error_type);
     }
-    worker.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_workflow_that_is_woken_by_the_process_fails_its_next_task_and_says_where_it_waits() {
-    let mut engine = Engine::start().await;
-    let (sender, receiver) = oneshot::channel();
-    *FROM_OUTSIDE.lock().unwrap() = Some(receiver);
-    let worker = run(engine.worker().workflow(listens_to_the_process));
-    let task = engine.workflow_task("ListensToTheProcess", begun("ListensToTheProcess", "null"));
-    let first = completed(&mut engine, &task).await;
-    assert!(is_timer(&first.decisions));
-    sender.send(()).unwrap();
-    let boundary =
-        format!(r#"{{"scheduled_event_id":2,"started_event_id":3,"completion_id":"{}"}}"#, first.completion_id);
-    let timer = r#"{"timer_id":"1","start_to_fire_timeout_ms":3600000,"workflow_task_completed_event_id":4}"#;
-    let news = [
-        ("WorkflowTaskCompleted", boundary.as_str()),
-        ("TimerStarted", timer),
-        ("TimerFired", r#"{"timer_id":"1","started_event_id":5}"#),
-        ("WorkflowTaskScheduled", r#"{"task_queue":"orders","attempt":1}"#),
-        ("WorkflowTaskStarted", r#"{"scheduled_event_id":7}"#),
-    ];
-    let mut task = second(&engine, &first.completion_id, events(4, &news));
-    task.workflow_type = "ListensToTheProcess".to_owned();
-    let failure = failed(&mut engine, &task).await;
-    assert!(failure.failure.message.contains("TW0902"), "{failure:?}");
-    assert!(failure.failure.message.contains("workflows.rs:"), "{failure:?}");
     worker.stop().await;
 }
 

@@ -1,5 +1,6 @@
 //! The whole system, end to end. Runs on the embedded broker, or on the Kafka at `TIDEWRIGHT_TEST_BROKERS`.
 
+mod blocking;
 mod by_hand;
 mod cancelling;
 mod deleting;

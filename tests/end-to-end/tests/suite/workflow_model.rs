@@ -211,6 +211,13 @@ async fn changed(ctx: &WorkflowContext) -> WorkflowResult<String> {
     Ok("done otherwise".to_owned())
 }
 
+/// Has nothing to do with the run that cannot go on.
+#[workflow]
+async fn bystander(ctx: &WorkflowContext) -> WorkflowResult<()> {
+    ctx.sleep(1.millis()).await?;
+    Ok(())
+}
+
 const GO: SignalDef<()> = SignalDef::new("go");
 
 #[tokio::test(flavor = "multi_thread")]
@@ -225,7 +232,7 @@ async fn a_run_that_changed_code_cannot_follow_says_so_and_goes_on_after_a_fixed
     let mut background = JoinSet::new();
     background.spawn(serving);
     let client = world.client()?;
-    let deploy = |workflow| world.run(Worker::new(&client, "q").workflow(workflow));
+    let deploy = |workflow| world.run(Worker::new(&client, "q").workflow(workflow).workflow(bystander));
     let first = deploy(evolving);
     let run = client.start(evolving, ()).id("evolving").task_queue("q").await?;
     run.signal(GO, ()).await?;
@@ -247,6 +254,8 @@ async fn a_run_that_changed_code_cannot_follow_says_so_and_goes_on_after_a_fixed
         ensure!(message.contains(part), "{part} is not in {message}");
     }
     ensure!(message.contains("workflow_model.rs:"), "{message}");
+    client.start(bystander, ()).id("bystander").task_queue("q").await?;
+    ensure!(world.outcome("bystander").await?.status == WorkflowStatus::Completed, "nothing else stops");
     broken.stop().await?;
 
     let _fixed = deploy(evolving);

@@ -43,6 +43,12 @@ pub(crate) struct Occupancy {
     available_gauge: Gauge,
 }
 
+/// The threads of workflow code.
+pub(crate) struct ThreadMeters {
+    blocked: Labelled<Counter>,
+    given_up: Gauge,
+}
+
 /// The runs that are kept between their tasks.
 pub(crate) struct CacheMeters {
     pub(crate) size: Gauge,
@@ -187,6 +193,30 @@ impl Occupancy {
 
     pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
+    }
+}
+
+impl ThreadMeters {
+    pub(crate) fn new(namespace: &str, task_queue: &str) -> Self {
+        let labels = [("namespace", namespace.to_owned()), ("task_queue", task_queue.to_owned())];
+        let given_up = gauge!("tidewright_workflow_threads_given_up", &labels);
+        given_up.set(0);
+        let blocked = Labelled::new(move |workflow_type, _| {
+            let [namespace, task_queue] = labels.clone();
+            let labels = [namespace, task_queue, ("workflow_type", workflow_type.to_owned())];
+            counter!("tidewright_workflow_tasks_blocked_total", &labels)
+        });
+        Self { blocked, given_up }
+    }
+
+    /// A workflow's code keeps its thread.
+    pub(crate) fn blocked(&self, workflow_type: &str) {
+        self.blocked.get(workflow_type, "").increment(1);
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "threads are far fewer than 2^52")]
+    pub(crate) fn given_up(&self, threads: usize) {
+        self.given_up.set(threads as f64);
     }
 }
 

@@ -19,6 +19,7 @@ mod options;
 mod queries;
 mod query_answer;
 mod running;
+mod threads;
 mod trace;
 mod workflow_loop;
 mod workflow_task;
@@ -47,11 +48,12 @@ use beacon::{Beacons, Portrait};
 use cache::Cache;
 use commands::Commands;
 use confirm::Confirmations;
-use measure::{CacheMeters, Meters, Occupancy};
+use measure::{CacheMeters, Meters, Occupancy, ThreadMeters};
 use membership::Membership;
 pub use options::WorkerOptions;
 use queries::{Desk, Queries};
 use running::Running;
+use threads::{Limits, WorkflowThreads};
 use workflow_loop::{WorkflowLoop, Workflows};
 
 /// Pause before Kafka is asked again at the worker's start.
@@ -84,6 +86,18 @@ pub enum WorkerError {
     /// The address for metrics cannot be used.
     #[error("{0}")]
     Metrics(String),
+    /// A thread that the worker needs cannot be started.
+    #[error("a thread cannot be started: {0}; see the limits of the process and the machine")]
+    Thread(std::io::Error),
+    /// Workflow code keeps every thread that there may be.
+    #[error(
+        "TW0905: all {slots} slots for workflow tasks are lost to workflow code that keeps its thread and does not return, so \
+         the worker has stopped; start its process again, and see TW0904 in its log for the workflows and places"
+    )]
+    WorkflowThreadsStuck {
+        /// How many slots there were.
+        slots: usize,
+    },
     /// Kafka refuses what the worker needs.
     #[error(transparent)]
     Kafka(#[from] LogError),
@@ -179,21 +193,29 @@ impl Worker {
             }
         }
         let mut loops = self.start(parts, partitions, &stopping)?;
+        let mut outcome = Ok(());
         tokio::select! {
             _ = stop => {}
-            // A loop ends only if it is told to, or by a defect of its own.
-            Some(Err(error)) = loops.join_next() => tracing::error!("the worker stops: {error}"),
+            // A loop ends only if it is told to, cannot go on, or by a defect of its own.
+            Some(ended) = loops.join_next() => match ended {
+                Ok(ended) => outcome = ended,
+                Err(error) => tracing::error!("the worker stops: {error}"),
+            }
+        }
+        if let Err(error) = &outcome {
+            tracing::error!(task_queue = self.task_queue, "{error}");
         }
         tracing::info!(task_queue = self.task_queue, "the worker stops: running tasks are given time to end");
         stopping.cancel();
         beacons.leaving();
         while let Some(ended) = loops.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!("a part of the worker failed while it stopped: {error}");
+            match ended {
+                Ok(ended) => outcome = outcome.and(ended),
+                Err(error) => tracing::error!("a part of the worker failed while it stopped: {error}"),
             }
         }
         beacons.left().await;
-        Ok(())
+        outcome
     }
 
     /// What the loops work with, and this worker's beacons.
@@ -208,7 +230,15 @@ impl Worker {
         let registry = Arc::new(self.registry.clone());
         let confirmations =
             Arc::new(Confirmations { client: client.clone(), worker: worker.clone(), meters: Arc::clone(&meters) });
+        let limits = Limits {
+            warning_after: options.deadlock_warning_after,
+            detection_timeout: options.deadlock_detection_timeout,
+        };
+        let thread_meters = ThreadMeters::new(namespace, queue);
+        let threads = WorkflowThreads::new(options.max_concurrent_workflow_tasks, limits, thread_meters)
+            .map_err(WorkerError::Thread)?;
         let workflows = Workflows {
+            threads,
             registry: Arc::clone(&registry),
             history: client.history_pages(),
             commands: commands.clone(),
@@ -237,7 +267,7 @@ impl Worker {
     }
 
     /// Starts the loops. The activity tasks' topic has this many partitions.
-    fn start(&self, parts: Parts, partitions: u32, stop: &CancellationToken) -> Result<JoinSet<()>, WorkerError> {
+    fn start(&self, parts: Parts, partitions: u32, stop: &CancellationToken) -> Result<Loops, WorkerError> {
         let (client, options) = (&self.client, &self.options);
         let (kafka, topics, queue) = (&client.config().kafka, client.topics(), &self.task_queue);
         let namespace = topics.namespace();
@@ -274,6 +304,7 @@ impl Worker {
                     () = heard => {}
                     () = sent => {}
                 }
+                Ok(())
             });
         }
         tracing::info!(
@@ -313,6 +344,9 @@ impl Worker {
         Ok(found.unwrap_or(partitions))
     }
 }
+
+/// What a worker does at the same time; each part ends with why it cannot go on, if it was not told to end.
+type Loops = JoinSet<Result<(), WorkerError>>;
 
 /// What the loops of a worker work with.
 struct Parts {

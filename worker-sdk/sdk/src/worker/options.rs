@@ -20,6 +20,12 @@ pub struct WorkerOptions {
     /// How long a task is kept that no slot is free for, before it is handed back so that a worker with room gets it; twice
     /// as long each time that it was handed back, up to 32 times. Default: 2 s.
     pub return_task_after: Duration,
+    /// How long a workflow's code may keep its thread without an await before the worker's log tells of it (TW0904).
+    /// Default: 1 s.
+    pub deadlock_warning_after: Duration,
+    /// How long it may do so before its workflow task is given up, which the engine then gives to a worker again. Code that is
+    /// given up keeps its thread and its slot until it returns; a worker that has no other slot stops. Default: 10 s.
+    pub deadlock_detection_timeout: Duration,
     /// How many partitions the task topics get if this worker is the first to need them: with the slots they set how
     /// far a queue can be spread, and a broker's work grows with them. Default: 4.
     pub task_topic_partitions: u32,
@@ -38,6 +44,8 @@ impl Default for WorkerOptions {
             max_cached_runs: 1_000,
             graceful_shutdown_timeout: Duration::from_secs(10),
             return_task_after: Duration::from_secs(2),
+            deadlock_warning_after: Duration::from_secs(1),
+            deadlock_detection_timeout: Duration::from_secs(10),
             task_topic_partitions: 4,
             metrics_listen: None,
             build_id: None,
@@ -48,7 +56,8 @@ impl Default for WorkerOptions {
 impl WorkerOptions {
     /// Reads `TIDEWRIGHT_MAX_CONCURRENT_ACTIVITIES`, `TIDEWRIGHT_MAX_CONCURRENT_WORKFLOW_TASKS`,
     /// `TIDEWRIGHT_MAX_CACHED_RUNS`, `TIDEWRIGHT_GRACEFUL_SHUTDOWN_TIMEOUT_MS`,
-    /// `TIDEWRIGHT_RETURN_TASK_AFTER_MS`, `TIDEWRIGHT_TASK_TOPIC_PARTITIONS`,
+    /// `TIDEWRIGHT_RETURN_TASK_AFTER_MS`, `TIDEWRIGHT_DEADLOCK_WARNING_AFTER_MS`,
+    /// `TIDEWRIGHT_DEADLOCK_DETECTION_TIMEOUT_MS`, `TIDEWRIGHT_TASK_TOPIC_PARTITIONS`,
     /// `TIDEWRIGHT_METRICS_LISTEN` (IP:PORT) and `TIDEWRIGHT_BUILD_ID`.
     pub fn from_env() -> Result<Self, ConfigError> {
         Self::from_variables(|name| std::env::var(name).ok())
@@ -66,9 +75,9 @@ impl WorkerOptions {
             number(name, least, default as u64).map(|count| usize::try_from(count).unwrap_or(usize::MAX))
         };
         let default = Self::default();
-        let millis = |name: &str, default: Duration| {
+        let millis = |name: &str, least: u64, default: Duration| {
             let default_ms = u64::try_from(default.as_millis()).unwrap_or(u64::MAX);
-            number(name, 0, default_ms).map(Duration::from_millis)
+            number(name, least, default_ms).map(Duration::from_millis)
         };
         let partitions = number("TIDEWRIGHT_TASK_TOPIC_PARTITIONS", 1, u64::from(default.task_topic_partitions))?;
         let metrics_listen = match variable("TIDEWRIGHT_METRICS_LISTEN").filter(|value| !value.is_empty()) {
@@ -93,9 +102,16 @@ impl WorkerOptions {
             max_cached_runs: count("TIDEWRIGHT_MAX_CACHED_RUNS", 0, default.max_cached_runs)?,
             graceful_shutdown_timeout: millis(
                 "TIDEWRIGHT_GRACEFUL_SHUTDOWN_TIMEOUT_MS",
+                0,
                 default.graceful_shutdown_timeout,
             )?,
-            return_task_after: millis("TIDEWRIGHT_RETURN_TASK_AFTER_MS", default.return_task_after)?,
+            return_task_after: millis("TIDEWRIGHT_RETURN_TASK_AFTER_MS", 0, default.return_task_after)?,
+            deadlock_warning_after: millis("TIDEWRIGHT_DEADLOCK_WARNING_AFTER_MS", 1, default.deadlock_warning_after)?,
+            deadlock_detection_timeout: millis(
+                "TIDEWRIGHT_DEADLOCK_DETECTION_TIMEOUT_MS",
+                1,
+                default.deadlock_detection_timeout,
+            )?,
             task_topic_partitions: u32::try_from(partitions).unwrap_or(u32::MAX),
             metrics_listen,
             build_id: variable("TIDEWRIGHT_BUILD_ID").filter(|value| !value.is_empty()),

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::WorkerError;
 use super::cache::{Cache, CachedRun};
 use super::commands::Commands;
 use super::confirm::Confirmations;
@@ -22,6 +23,7 @@ use super::membership::Membership;
 use super::offsets::{Offsets, Position};
 use super::queries::{Held, Queries, QueryDone, QueryJob};
 use super::text_header;
+use super::threads::WorkflowThreads;
 use super::trace;
 use super::workflow_task::{Advanced, Advancer};
 use crate::registry::Registry;
@@ -34,11 +36,12 @@ pub(crate) struct Workflows {
     pub(crate) confirmations: Arc<Confirmations>,
     pub(crate) worker: WorkerIdentity,
     pub(crate) meters: Arc<Meters>,
+    pub(crate) threads: WorkflowThreads,
 }
 
 /// A task that was taken.
 struct Job {
-    task: WorkflowTask,
+    task: Arc<WorkflowTask>,
     position: Position,
     traceparent: Option<String>,
     /// Whether it may have been with another worker.
@@ -48,7 +51,7 @@ struct Job {
 /// What waits for a run.
 enum Next {
     Task(Job),
-    Query(QueryJob),
+    Query(Box<QueryJob>),
 }
 
 /// What waits for a run that is in use.
@@ -112,13 +115,25 @@ impl WorkflowLoop {
         }
     }
 
-    /// Runs until it is told to stop; then tasks that were taken have `grace` to be done, and the group is left.
-    pub(crate) async fn run(mut self, stop: CancellationToken, grace: Duration) {
+    /// Runs until it is told to stop, or every slot is lost to code that keeps its thread; then tasks that were taken have
+    /// `grace` to be done, and the group is left.
+    pub(crate) async fn run(mut self, stop: CancellationToken, grace: Duration) -> Result<(), WorkerError> {
+        let slots = self.occupancy.slots;
+        let mut given_up = self.workflows.threads.given_up();
+        let mut outcome = Ok(());
         while !stop.is_cancelled() {
-            let free = self.occupancy.slots.saturating_sub(self.taken);
-            self.occupancy.set(self.taken);
+            let lost = *given_up.borrow_and_update();
+            if lost >= slots {
+                outcome = Err(WorkerError::WorkflowThreadsStuck { slots });
+                break;
+            }
+            let used = (self.taken + lost).min(slots);
+            let free = slots - used;
+            self.occupancy.set(used);
             tokio::select! {
                 () = stop.cancelled() => {}
+                // Its sender lives as long as the threads, and those as long as this loop.
+                _ = given_up.changed() => {}
                 Some(done) = self.jobs.join_next() => self.done(done),
                 event = self.membership.next(free), if free > 0 => self.take(event),
             }
@@ -133,6 +148,7 @@ impl WorkflowLoop {
             self.jobs.shutdown().await;
         }
         self.membership.close().await;
+        outcome
     }
 
     fn take(&mut self, event: GroupEvent) {
@@ -162,6 +178,7 @@ impl WorkflowLoop {
                 taken.below_end || record.header(headers::POSSIBLE_REPEAT).is_some_and(|value| value == b"true");
             serde_json::from_slice::<WorkflowTask>(value).map(|task| {
                 let to_confirm = may_be_repeat || task.possible_repeat;
+                let task = Arc::new(task);
                 self.accept_task(Job { task, position: position.clone(), traceparent, to_confirm });
             })
         };
@@ -192,7 +209,7 @@ impl WorkflowLoop {
 
     fn consider(&mut self, job: QueryJob) {
         match self.busy.get_mut(&job.query.run_id) {
-            Some(line) => line.push(Next::Query(job)),
+            Some(line) => line.push(Next::Query(Box::new(job))),
             None => drop(self.ask(job)),
         }
     }
@@ -261,7 +278,7 @@ impl WorkflowLoop {
                     self.start(job);
                     true
                 }
-                Next::Query(job) => self.ask(job),
+                Next::Query(job) => self.ask(*job),
             };
             if takes_the_run {
                 let line = self.busy.entry(run_id).or_default();
@@ -290,9 +307,9 @@ impl Workflows {
         if job.to_confirm && self.confirmations.ask_for_workflow(task, traceparent).await == TaskVerdict::Drop {
             return cached;
         }
-        let Self { registry, history, worker, meters, .. } = self;
+        let Self { registry, history, worker, meters, threads, .. } = self;
         let span = trace::workflow_task(task, job.traceparent.as_deref());
-        let advancer = Advancer { registry, history, worker, meters, span: &span };
+        let advancer = Advancer { registry, history, worker, meters, threads, span: &span };
         let began = Instant::now();
         let Advanced { command, cached } = advancer.advance(task, cached).await;
         let failed = match &command {

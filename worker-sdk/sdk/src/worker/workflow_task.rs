@@ -1,12 +1,13 @@
 //! Advances one run by one workflow task: a task and perhaps a cached run in, a command and perhaps a run to cache out.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use tidewright_client::{HistoryPages, HistoryRange};
 use tidewright_replay::{Note, ReplayError, Run, RunInfo, WorkflowStart};
 use tidewright_schemas::limits::{COMMAND_BYTES_MAX, DECISIONS_MAX};
 use tidewright_schemas::{
-    Command, CompleteWorkflowTask, Decision, FailWorkflowTask, Failure, WorkerIdentity, WorkflowTask,
+    Command, CompleteWorkflowTask, Decision, FailWorkflowTask, Failure, HistoryEvent, WorkerIdentity, WorkflowTask,
     WorkflowTaskFailedCause,
 };
 use tracing::Span;
@@ -14,6 +15,7 @@ use uuid::Uuid;
 
 use super::cache::CachedRun;
 use super::measure::Meters;
+use super::threads::{Blocked, NoResult, WorkflowThreads};
 use crate::error::application;
 use crate::registry::Registry;
 
@@ -35,6 +37,15 @@ enum Problem {
     HistoryUnavailable(String),
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    #[error(transparent)]
+    Blocked(#[from] Blocked),
+    #[error(
+        "the workflow's code still keeps the thread of an earlier task of this run, which was given up; until it returns, this \
+         worker does not run it again"
+    )]
+    StillBlocked,
+    #[error("the worker could not run the workflow's code: {0}")]
+    NoThread(NoResult),
     #[error("the workflow asks for {0} things at once, and at most {DECISIONS_MAX} are allowed; do it in portions")]
     TooManyDecisions(usize),
     #[error(
@@ -51,7 +62,9 @@ impl Problem {
                 WorkflowTaskFailedCause::HistoryUnavailable
             }
             Self::Replay(ReplayError::NonDeterministic { .. }) => WorkflowTaskFailedCause::NonDeterministicError,
-            Self::Replay(_) => WorkflowTaskFailedCause::WorkflowWorkerUnhandledFailure,
+            Self::Replay(_) | Self::Blocked(_) | Self::StillBlocked | Self::NoThread(_) => {
+                WorkflowTaskFailedCause::WorkflowWorkerUnhandledFailure
+            }
             Self::TooManyDecisions(_) | Self::TooLarge(_) => WorkflowTaskFailedCause::CompletionTooLarge,
         }
     }
@@ -59,7 +72,25 @@ impl Problem {
     fn error_type(&self) -> String {
         match self {
             Self::Replay(ReplayError::Panicked(_)) => "Panic".to_owned(),
+            Self::Blocked(_) | Self::StillBlocked => "PotentialDeadlock".to_owned(),
             other => format!("{:?}", other.cause()),
+        }
+    }
+
+    fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::Replay(error) => error.code(),
+            Self::Blocked(_) | Self::StillBlocked => Some("TW0904"),
+            _ => None,
+        }
+    }
+}
+
+impl From<NoResult> for Problem {
+    fn from(problem: NoResult) -> Self {
+        match problem {
+            NoResult::Blocked(blocked) => Self::Blocked(blocked),
+            NoResult::ThreadEnded => Self::NoThread(problem),
         }
     }
 }
@@ -70,13 +101,15 @@ pub(crate) struct Advancer<'a> {
     pub(crate) history: &'a HistoryPages,
     pub(crate) worker: &'a WorkerIdentity,
     pub(crate) meters: &'a Meters,
+    /// Where the runs' code runs: nowhere else.
+    pub(crate) threads: &'a WorkflowThreads,
     /// The task's span: user code runs within it, but not while it is replayed.
     pub(crate) span: &'a Span,
 }
 
 impl Advancer<'_> {
     /// Advances a run. A cached run that does not fit is thrown away.
-    pub(crate) async fn advance(&self, task: &WorkflowTask, cached: Option<CachedRun>) -> Advanced {
+    pub(crate) async fn advance(&self, task: &Arc<WorkflowTask>, cached: Option<CachedRun>) -> Advanced {
         match self.decide(task, cached).await {
             Ok(advanced) => advanced,
             Err(problem) => {
@@ -99,11 +132,7 @@ impl Advancer<'_> {
     }
 
     fn failed(&self, task: &WorkflowTask, problem: &Problem) -> FailWorkflowTask {
-        let code = match problem {
-            Problem::Replay(error) => error.code(),
-            _ => None,
-        };
-        let message = match code {
+        let message = match problem.code() {
             Some(code) => format!("{code}: workflow {}, run {}: {problem}", task.workflow_id, task.run_id),
             None => problem.to_string(),
         };
@@ -111,11 +140,17 @@ impl Advancer<'_> {
         FailWorkflowTask { token: task.token.clone(), cause: problem.cause(), failure, worker: self.worker.clone() }
     }
 
-    async fn decide(&self, task: &WorkflowTask, cached: Option<CachedRun>) -> Result<Advanced, Problem> {
-        let known = cached.filter(|cached| cached.fits(task)).map(|cached| cached.run);
-        let (run, decisions) = match known.map(|run| self.go_on(run, task)) {
+    async fn decide(&self, task: &Arc<WorkflowTask>, cached: Option<CachedRun>) -> Result<Advanced, Problem> {
+        if self.threads.is_given_up(&task.run_id) {
+            return Err(Problem::StillBlocked);
+        }
+        let known = match cached.filter(|cached| cached.fits(task)) {
+            Some(cached) => Some(self.go_on(cached.run, task).await),
+            None => None,
+        };
+        let (run, decisions) = match known {
             // A cached run that the task's events do not reach is no better than none.
-            None | Some(Err(ReplayError::BadHistory(_))) => {
+            None | Some(Err(Problem::Replay(ReplayError::BadHistory(_)))) => {
                 self.looked_up(task, false);
                 let began = Instant::now();
                 let replayed = self.replay(task).await;
@@ -153,7 +188,7 @@ impl Advancer<'_> {
     }
 
     /// Replays the whole history.
-    async fn replay(&self, task: &WorkflowTask) -> Result<(Run, Vec<Decision>), Problem> {
+    async fn replay(&self, task: &Arc<WorkflowTask>) -> Result<(Run, Vec<Decision>), Problem> {
         let start = self.start_of(task)?;
         let info = RunInfo {
             namespace: task.namespace.clone(),
@@ -165,12 +200,10 @@ impl Advancer<'_> {
         tell_of_outsiders(&run);
         if let Some(mut pages) = self.pages_before(task)? {
             while let Some(events) = pages.next().await.map_err(|e| Problem::HistoryUnavailable(e.to_string()))? {
-                for event in &events {
-                    run.apply(event)?;
-                }
+                run = self.threads.advance(run, move |run| apply(run, &events)).await??;
             }
         }
-        Ok(self.go_on(run, task)?)
+        self.go_on(run, task).await
     }
 
     fn start_of(&self, task: &WorkflowTask) -> Result<WorkflowStart, Problem> {
@@ -192,20 +225,10 @@ impl Advancer<'_> {
         Ok(Some(self.history.range(url, 1, carried_from)))
     }
 
-    fn go_on(&self, mut run: Run, task: &WorkflowTask) -> Result<(Run, Vec<Decision>), ReplayError> {
-        for event in &task.events {
-            run.apply(event)?;
-        }
-        let seen = run.last_event_id();
-        // Up to its own boundaries, which a task that was sent again does not have yet.
-        if seen != task.started_event_id && seen + 1 != task.scheduled_event_id {
-            let (scheduled, started) = (task.scheduled_event_id, task.started_event_id);
-            let problem = format!("it ends at event {seen}, but the task is that of events {scheduled} and {started}");
-            return Err(ReplayError::BadHistory(problem));
-        }
-        let _live = self.span.enter();
-        let decisions = run.activate(task.started_event_id, task.started_time_ms)?;
-        run.take_notes().into_iter().for_each(|note| self.tell(task, note));
+    async fn go_on(&self, run: Run, task: &Arc<WorkflowTask>) -> Result<(Run, Vec<Decision>), Problem> {
+        let (of_task, span) = (Arc::clone(task), self.span.clone());
+        let (run, decisions, notes) = self.threads.advance(run, move |run| activate(run, &of_task, &span)).await??;
+        notes.into_iter().for_each(|note| self.tell(task, note));
         Ok((run, decisions))
     }
 
@@ -227,6 +250,30 @@ impl Advancer<'_> {
             note => tracing::warn!(%workflow_id, %run_id, workflow_type, "{note:?}"),
         }
     }
+}
+
+/// Replays events of history.
+fn apply(mut run: Run, events: &[HistoryEvent]) -> Result<Run, ReplayError> {
+    for event in events {
+        run.apply(event)?;
+    }
+    Ok(run)
+}
+
+/// Advances a run by its task.
+fn activate(run: Run, task: &WorkflowTask, span: &Span) -> Result<(Run, Vec<Decision>, Vec<Note>), ReplayError> {
+    let mut run = apply(run, &task.events)?;
+    let seen = run.last_event_id();
+    // Up to its own boundaries, which a task that was sent again does not have yet.
+    if seen != task.started_event_id && seen + 1 != task.scheduled_event_id {
+        let (scheduled, started) = (task.scheduled_event_id, task.started_event_id);
+        let problem = format!("it ends at event {seen}, but the task is that of events {scheduled} and {started}");
+        return Err(ReplayError::BadHistory(problem));
+    }
+    let _live = span.enter();
+    let decisions = run.activate(task.started_event_id, task.started_time_ms)?;
+    let notes = run.take_notes();
+    Ok((run, decisions, notes))
 }
 
 /// The run's next task will fail; whoever reads the log should not have to wait for it.

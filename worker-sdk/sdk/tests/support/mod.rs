@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, dead_code, reason = "tests; each file uses a part")]
 
+pub mod log;
+
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -266,6 +268,21 @@ impl Engine {
             match self.command().await {
                 (Command::ConfirmTask(asked), _) => self.answer(&asked, TaskVerdict::Run).await,
                 other => return other,
+            }
+        }
+    }
+
+    /// Waits for something, and answers meanwhile every question whether a task may run by yes.
+    pub async fn answering_until<T>(&mut self, what: impl Future<Output = T>) -> T {
+        let mut what = std::pin::pin!(what);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut what => return done,
+                (command, _) = self.command() => match command {
+                    Command::ConfirmTask(asked) => self.answer(&asked, TaskVerdict::Run).await,
+                    other => panic!("{other:?}"),
+                }
             }
         }
     }
