@@ -96,6 +96,14 @@ pub struct TimeoutFailure {
     pub last_heartbeat_details: Option<Payload>,
 }
 
+impl TimeoutFailure {
+    /// Whether it ends one attempt, which may be followed by another one.
+    #[must_use]
+    pub fn is_of_an_attempt(&self) -> bool {
+        matches!(self.timeout_type, TimeoutType::StartToClose | TimeoutType::Heartbeat)
+    }
+}
+
 /// A cancellation.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]

@@ -14,8 +14,8 @@
 use tidewright_schemas::limits::PAYLOAD_BYTES_MAX;
 use tidewright_schemas::{
     ActivityStarted, ActivityTaskCompleted, ActivityTaskStarted, CompleteActivity, DetachedActivityClosed,
-    EventAttributes, EventId, FailActivity, Failure, Payload, RecordActivityStarted, RunId, TaskKind, WorkerIdentity,
-    WorkflowId,
+    EventAttributes, EventId, FailActivity, Failure, FailureInfo, Payload, RecordActivityStarted, RunId, TaskKind,
+    WorkerIdentity, WorkflowId,
 };
 
 use super::activity_retry::{AttemptFailure, fail_attempt};
@@ -174,9 +174,13 @@ pub(super) fn fail<R: Rows>(
         return Ok(Decided::Nothing);
     }
     let failure = fit::failure(&command.failure);
-    let failure = match command.cause {
-        Some(cause) => AttemptFailure::WorkerFailed(cause, failure),
-        None => AttemptFailure::Failed(failure),
+    let failure = match (command.cause, &failure.info) {
+        (Some(cause), _) => AttemptFailure::WorkerFailed(cause, failure),
+        // The worker's clock was first: it is the timeout that the engine would have told of a moment later.
+        (None, FailureInfo::Timeout(timeout)) if timeout.is_of_an_attempt() => {
+            AttemptFailure::TimedOut(timeout.timeout_type)
+        }
+        (None, _) => AttemptFailure::Failed(failure),
     };
     Ok(fail_attempt(&activity, failure, Some(&fit::worker(&command.worker)), context))
 }

@@ -1,7 +1,7 @@
 //! Timeouts of activities, and what follows each.
 
 use tidewright_schemas::{
-    Decision, EventAttributes, FailureInfo, RetryPolicy, ScheduleActivity, TimeoutType, TimerTarget::*,
+    Decision, EventAttributes, Failure, FailureInfo, RetryPolicy, ScheduleActivity, TimeoutType, TimerTarget::*,
 };
 
 use crate::support::World;
@@ -39,6 +39,29 @@ fn start_to_close_of_the_last_attempt_closes() {
     let EventAttributes::ActivityTaskStarted(started) = w.attributes("ActivityTaskStarted") else { panic!() };
     assert_eq!(started.worker, worker("b"));
     assert!(w.due().is_empty());
+}
+
+#[test]
+fn a_timeout_that_the_worker_tells_of_first_is_the_same() {
+    let overran = |timeout| Failure::timeout(timeout, "it ran for longer than 10 s");
+    for timeout in [TimeoutType::StartToClose, TimeoutType::Heartbeat] {
+        let mut w = order_that_decided([with_policy("charge", at_most(2))]);
+        w.when(activity_failed_with("charge", overran(timeout))).then_facts(["ActivityRetryScheduled #2"]);
+        w.when_due(ActivityRetry).when(activity_failed_with("charge", overran(timeout))).then_events([
+            "ActivityTaskStarted #2",
+            "ActivityTaskTimedOut MaximumAttemptsReached",
+            "WorkflowTaskScheduled",
+            "WorkflowTaskStarted",
+        ]);
+        assert_eq!(timed_out(&w), (timeout, true));
+    }
+}
+
+#[test]
+fn an_activity_that_passes_on_another_ones_timeout_has_failed() {
+    let mut w = order_that_decided([with_policy("charge", at_most(1))]);
+    w.when(activity_failed_with("charge", Failure::timeout(TimeoutType::ScheduleToClose, "the bank did not answer")));
+    assert_eq!(crate::support::words::event(&w.step.events[1]), "ActivityTaskFailed MaximumAttemptsReached");
 }
 
 #[test]
