@@ -3,8 +3,8 @@
 use tidewright_core::read;
 use tidewright_owner::Phase;
 use tidewright_schemas::{
-    Command, CompleteWorkflowTask, Decision, EventId, FailWorkflowTask, Failure, HistoryEvent, ScheduleActivity,
-    WorkflowTask, WorkflowTaskFailedCause,
+    Command, CompleteWorkflowTask, Decision, EventId, FailWorkflowTask, Failure, HistoryEvent, RunId, ScheduleActivity,
+    WorkflowId, WorkflowTask, WorkflowTaskFailedCause,
 };
 
 use crate::run::Run;
@@ -16,6 +16,22 @@ pub(crate) struct Cached {
     pub(crate) run: Run,
     pub(crate) completion_id: String,
     pub(crate) started_event_id: EventId,
+}
+
+/// A history from its start.
+pub(crate) struct Wanted<'a> {
+    pub(crate) workflow_id: &'a WorkflowId,
+    pub(crate) run_id: &'a RunId,
+    pub(crate) url: Option<&'a String>,
+    /// The event that follows it.
+    pub(crate) before: EventId,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(task: &'a WorkflowTask, before: EventId) -> Self {
+        let WorkflowTask { workflow_id, run_id, .. } = task;
+        Self { workflow_id, run_id, url: task.history_url.as_ref(), before }
+    }
 }
 
 impl World {
@@ -65,7 +81,7 @@ impl World {
         let first = task.events.first().map_or(task.scheduled_event_id, |event| event.event_id);
         let mut run = Run::default();
         if first > 1 {
-            let Some(events) = self.fetch(task, first)? else { return Ok(None) };
+            let Some(events) = self.fetch(Wanted::of(task, first))? else { return Ok(None) };
             for event in &events {
                 run.apply(event).map_err(|e| violation("r23_decisions_follow_history", e.to_string()))?;
             }
@@ -74,26 +90,32 @@ impl World {
     }
 
     /// Pages a history from whoever owns the partition, or believes so.
-    fn fetch(&mut self, task: &WorkflowTask, before: u64) -> Checked<Option<Vec<HistoryEvent>>> {
-        if task.history_url.is_none() || self.goes_wrong(self.plan.faults.hide_history) {
+    pub(crate) fn fetch(&mut self, wanted: Wanted<'_>) -> Checked<Option<Vec<HistoryEvent>>> {
+        let Wanted { workflow_id, run_id, url, before } = wanted;
+        if url.is_none() || self.goes_wrong(self.plan.faults.hide_history) {
             return Ok(None);
         }
-        let partition = self.partition_of(task.workflow_id.as_str());
-        let owners: Vec<_> = (0..self.nodes.len())
-            .filter(|node| self.is_running(*node))
-            .filter(|node| self.nodes[*node].tenures.get(&partition).is_some_and(|t| t.owner.phase() == Phase::Owning))
-            .collect();
-        let Some(node) = self.dice.pick(&owners).copied() else { return Ok(None) };
+        let partition = self.partition_of(workflow_id.as_str());
+        let Some(node) = self.an_owner(partition) else { return Ok(None) };
         let owner = &self.nodes[node].tenures[&partition].owner;
         let limit = (before - 1) as usize;
-        let page = read::history(owner.store(), &task.workflow_id, &task.run_id, 1, limit)
+        let page = read::history(owner.store(), workflow_id, run_id, 1, limit)
             .map_err(|e| violation("r17_reads_work", e.to_string()))?;
         let Some(page) = page else { return Ok(None) };
-        let known = self.truth[partition as usize].histories.get(&(task.workflow_id.clone(), task.run_id.clone()));
+        let known = self.truth[partition as usize].histories.get(&(workflow_id.clone(), run_id.clone()));
         let committed = known.is_some_and(|events| events.starts_with(&page.events));
         ensure!(committed, "r17_reads_tell_what_is_committed", "{:?}", page.events);
         let reaches = page.events.last().is_some_and(|event| event.event_id + 1 == before);
         Ok(reaches.then_some(page.events))
+    }
+
+    /// A node that owns the partition, or believes so.
+    pub(crate) fn an_owner(&mut self, partition: u32) -> Option<usize> {
+        let owners: Vec<_> = (0..self.nodes.len())
+            .filter(|node| self.is_running(*node))
+            .filter(|node| self.nodes[*node].tenures.get(&partition).is_some_and(|t| t.owner.phase() == Phase::Owning))
+            .collect();
+        self.dice.pick(&owners).copied()
     }
 }
 

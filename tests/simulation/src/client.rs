@@ -120,6 +120,7 @@ impl World {
         if self.dice.chance(500) {
             self.signaller_step()?;
         }
+        self.querier_step()?;
         if self.goes_wrong(self.plan.faults.delete_run) {
             self.deleter_step()?;
         }

@@ -42,6 +42,7 @@ impl World {
     }
 
     pub(crate) fn check_the_end(&mut self) -> Checked {
+        self.query_at_rest()?;
         for partition in 0..self.plan.partitions {
             self.check_workflows(partition)?;
             self.check_all_is_out(partition)?;

@@ -43,6 +43,11 @@ impl Ledger {
         let value = parcel.value.as_deref().unwrap_or_default();
         let reply: Reply =
             serde_json::from_slice(value).map_err(|e| violation("r21_replies_are_readable", e.to_string()))?;
+        // A worker answers a query, and the asker sees whether history stands by it.
+        if matches!(reply.answer, Answer::QueryAnswered(_) | Answer::QueryFailed(_)) {
+            self.replies.entry(reply.correlation_id).or_default().push(reply.answer);
+            return Ok(());
+        }
         let committed = truth.iter().find_map(|truth| truth.answers.get(&reply.correlation_id));
         ensure!(
             committed.is_some_and(|answers| answers.contains(&reply.answer)),

@@ -30,6 +30,8 @@ mod loss;
 mod node;
 mod plan;
 mod program;
+mod querier;
+mod query_answer;
 mod run;
 mod schedule;
 mod signaller;

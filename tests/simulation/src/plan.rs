@@ -57,6 +57,8 @@ pub(crate) struct Plan {
     pub(crate) tells_topic_id: bool,
     /// Whether something acknowledged is lost at the end: then the partition must stop (R15).
     pub(crate) plants_loss: bool,
+    /// How often somebody asks a workflow something, in a thousand of the clients' steps.
+    pub(crate) queries: u64,
     /// After how long a silent worker is lost.
     pub(crate) silence_ms: u64,
 }
@@ -79,6 +81,7 @@ impl Plan {
             has_api: dice.chance(700),
             tells_topic_id: dice.chance(500),
             plants_loss: dice.chance(200),
+            queries: if dice.chance(600) { dice.within(50, 800) } else { 0 },
             silence_ms: dice.within(1_000, 2_500),
         }
     }

@@ -58,6 +58,16 @@ impl Run {
         self.program.as_ref()
     }
 
+    /// What it knows, in one number: what a query asks for. Decisions that it has taken tell nothing new.
+    pub(crate) fn state(&self) -> u64 {
+        let known = self.leaves.values().filter_map(|leaf| match leaf {
+            Leaf::Done(value, _) => Some(*value),
+            Leaf::Pending | Leaf::Again(_) => None,
+        });
+        let heard = self.channels.values().flatten().copied();
+        known.chain(heard).chain([u64::from(self.cancel_requested)]).fold(3, mix)
+    }
+
     /// Takes the next event.
     pub(crate) fn apply(&mut self, event: &HistoryEvent) -> Result<(), BadHistory> {
         if event.event_id != self.last_event_id + 1 {

@@ -119,7 +119,7 @@ impl World {
         Err(violation("nothing_waits_for_ever", format!("no rest after {ROUNDS_MAX} rounds: {}", self.what_is_left())))
     }
 
-    fn round(&mut self) -> Checked {
+    pub(crate) fn round(&mut self) -> Checked {
         for node in 0..self.plan.nodes {
             for _ in 0..10 {
                 self.step += 1;

@@ -90,6 +90,16 @@ stats! {
     workers_lost: "attempts of lost workers",
     /// Activities that are taken for what takes their workers down.
     suspects: "suspects",
+    /// Queries whose answers history stands by.
+    queries_told: "queries told",
+    /// Queries of runs that had ended.
+    queries_of_closed: "queries of closed runs",
+    /// Queries that were asked again, since history went another way than the worker that answered.
+    queries_again: "queries asked again",
+    /// Queries that a worker found expired.
+    queries_expired: "queries expired",
+    /// Queries that could not be answered.
+    queries_failed: "queries failed",
     /// Losses that were planted and noticed.
     losses: "planted losses noticed",
     /// Losses that were accepted.

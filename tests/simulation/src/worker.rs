@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tidewright_owner::BacklogKey;
-use tidewright_schemas::{RunId, TaskKind, WorkerIdentity};
+use tidewright_schemas::{RunId, TaskKind, WorkerIdentity, headers};
 
 use crate::advance::Cached;
 use crate::hints::Hints;
@@ -180,6 +180,11 @@ impl World {
         let below_end = record.offset < assigned.end_at_assignment;
         let taken = Taken { place, offset: record.offset, generation: assigned.generation };
         self.progress += 1;
+        if record.headers.iter().any(|(name, _)| name == headers::QUERY) {
+            self.answer_query(at, &record)?;
+            self.settle(at, &taken);
+            return Ok(());
+        }
         self.begin_job(at, taken, &record, below_end)
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tidewright_owner::trust::{Authority, Secret};
 use tidewright_schemas::topics::partition_of;
-use tidewright_schemas::{Command, Payload, TaskId, TaskKind};
+use tidewright_schemas::{Command, Payload, TaskId, TaskKind, headers};
 
 use crate::beacons::Beacons;
 use crate::client::Client;
@@ -14,6 +14,7 @@ use crate::ledger::{Ledger, key_of};
 use crate::log::{Parcel, Place, SimLog};
 use crate::node::Node;
 use crate::plan::Plan;
+use crate::querier::Asking;
 use crate::stats::Stats;
 use crate::truth::{Truth, Verdict};
 use crate::violation::{Checked, ensure, violation};
@@ -46,6 +47,8 @@ pub(crate) struct World {
     pub(crate) client: Client,
     pub(crate) authority: Authority,
     pub(crate) beacons: Beacons,
+    /// Queries that somebody waits for.
+    pub(crate) asking: Vec<Asking>,
     /// Attempts that were started and must not be again.
     pub(crate) started_once: BTreeSet<String>,
     /// How often something took its worker down.
@@ -92,6 +95,7 @@ impl World {
             client,
             authority,
             beacons: Beacons::default(),
+            asking: Vec::new(),
             started_once: BTreeSet::new(),
             deaths: BTreeMap::new(),
             told_details: Vec::new(),
@@ -137,6 +141,11 @@ impl World {
         BASE_MS + self.mono_ms + self.broker_shift_ms
     }
 
+    /// The time by everybody's clock but the brokers'.
+    pub(crate) fn wall_ms(&self) -> u64 {
+        BASE_MS + self.mono_ms
+    }
+
     /// Whether something goes wrong now.
     pub(crate) fn goes_wrong(&mut self, per_mille: u64) -> bool {
         !self.healthy && self.dice.chance(per_mille)
@@ -162,6 +171,8 @@ impl World {
         }
         let offset = self.log(&place).append(timestamp_ms, parcel.clone());
         self.note(|_| format!("landed {} at {place:?} {offset}", describe(&parcel)));
+        let is_log = matches!(place, Place::Commands(_) | Place::History(_));
+        ensure!(!is_log || parcel.header(headers::QUERY).is_none(), "a_query_leaves_no_record", "{parcel:?}");
         match place {
             Place::History(partition) => self.history_landed(partition, offset, &parcel)?,
             Place::Commands(partition) => {
