@@ -14,6 +14,7 @@ use tidewright_runtime::{Engine, EngineConfig, PendingPage, Route};
 use tidewright_schemas::api::{HistoryPage, WorkflowDescription, WorkflowOutcome, WorkflowStatus};
 use tidewright_schemas::topics::Topics;
 use tidewright_schemas::{EventAttributes, HistoryEvent, RunId, WorkflowId};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::JoinSet;
 
 use crate::Kafka;
@@ -92,6 +93,17 @@ impl Taken {
     /// Its value as JSON.
     pub fn json(&self) -> anyhow::Result<serde_json::Value> {
         Ok(serde_json::from_slice(self.received.value.as_deref().unwrap_or_default())?)
+    }
+}
+
+impl Drop for World {
+    /// Stops the engine before the directory of its state goes: RocksDB waits for a second after each file that it cannot
+    /// write, and lets all other stores of the process wait with it.
+    fn drop(&mut self) {
+        let Some(engine) = self.engine.take() else { return };
+        if Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread) {
+            tokio::task::block_in_place(|| Handle::current().block_on(engine.shutdown()));
+        }
     }
 }
 
