@@ -4,9 +4,13 @@
 //! random prefix, so tests share a Kafka without meeting.
 
 pub mod binaries;
+pub mod by_hand;
+mod command_line;
 mod kafka;
 pub mod processes;
+pub mod ways;
 mod world;
 
+pub use command_line::{CommandLine, Said};
 pub use kafka::Kafka;
 pub use world::{Running, Taken, World, eventually, in_time};

@@ -180,6 +180,11 @@ impl World {
         self.engine.as_ref().context("no engine runs")
     }
 
+    /// Where its HTTP API listens.
+    pub fn http_url(&self) -> anyhow::Result<&str> {
+        self.config.http_url.as_deref().context("it has no HTTP API")
+    }
+
     /// Publishes a command as any Kafka client would: a key and a JSON value.
     pub async fn publish(&self, key: &str, json: &str) -> anyhow::Result<()> {
         let record = Record::to(self.topics.commands()).key(key).value(json);
@@ -194,12 +199,26 @@ impl World {
 
     /// The end of a workflow that takes its time.
     pub async fn outcome_within(&self, workflow_id: &str, patience: Duration) -> anyhow::Result<WorkflowOutcome> {
+        self.end_of(workflow_id, None, patience).await
+    }
+
+    /// The end of one run of a workflow.
+    pub async fn outcome_of_run(&self, workflow_id: &str, run_id: &str) -> anyhow::Result<WorkflowOutcome> {
+        self.end_of(workflow_id, Some(RunId::from_text(run_id.to_owned())), PATIENCE).await
+    }
+
+    async fn end_of(
+        &self,
+        workflow_id: &str,
+        run_id: Option<RunId>,
+        patience: Duration,
+    ) -> anyhow::Result<WorkflowOutcome> {
         let id = WorkflowId::new(workflow_id)?;
         let engine = self.engine()?;
         eventually_within(patience, &format!("workflow {workflow_id} ends"), || async {
             match engine.route(&id) {
                 Route::Local(view) => view
-                    .outcome(&id, None, Duration::from_secs(1))
+                    .outcome(&id, run_id.as_ref(), Duration::from_secs(1))
                     .await
                     .ok()
                     .flatten()
