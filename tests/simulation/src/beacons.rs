@@ -90,6 +90,15 @@ impl World {
         }
     }
 
+    /// The worker says that it has left.
+    pub(crate) fn worker_says_goodbye(&mut self, at: usize) {
+        let worker = self.workers[at].identity.clone();
+        let incarnation = worker.incarnation.clone();
+        let (state, task_queues) = (WorkerStanding::Left, Vec::new());
+        let beacon = WorkerBeacon { worker, state, started_at_ms: 0, sdk: None, build_id: None, task_queues };
+        self.beacon_lands(&beacon.into(), Some(incarnation));
+    }
+
     pub(crate) fn worker_died(&mut self, at: usize) {
         let incarnation = self.workers[at].identity.incarnation.clone();
         self.beacons.dead.insert(incarnation, self.mono_ms);
@@ -107,7 +116,10 @@ impl World {
         }
         let Ok(Command::WorkerLost(lost)) = Command::from_value(outbound.value.as_deref()) else { return Ok(()) };
         // With a clock that steps, the log itself is wrong about how much time has passed.
-        if self.plan.faults.step_clock > 0 || self.beacons.dead.contains_key(&lost.incarnation) {
+        if self.plan.faults.step_clock > 0
+            || self.plan.faults.jump_clocks > 0
+            || self.beacons.dead.contains_key(&lost.incarnation)
+        {
             return Ok(());
         }
         let spoke = self.beacons.landed.iter().filter(|(_, worker)| worker.as_ref() == Some(&lost.incarnation));

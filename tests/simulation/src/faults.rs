@@ -12,7 +12,7 @@ impl World {
         let worker = self.dice.below(self.plan.workers);
         let partition = self.a_partition();
         let node = if self.dice.chance(500) { self.assigned[partition as usize] } else { node };
-        match self.dice.below(12) {
+        match self.dice.below(13) {
             0 if self.goes_wrong(faults.crash_node) => self.crash_node(node)?,
             1 if self.goes_wrong(faults.move_partition) => {
                 let to = self.dice.below(self.plan.nodes);
@@ -38,6 +38,7 @@ impl World {
                 self.stalled.insert(kind, until_ms);
                 self.note(|_| format!("kind {kind} of topics stalls until {until_ms} ms"));
             }
+            12 if self.goes_wrong(faults.jump_clocks) => self.jump_clocks(node),
             11 if self.goes_wrong(300) => self.delete_done_tasks(),
             _ => {}
         }
@@ -87,7 +88,7 @@ impl World {
     fn step_clock(&mut self, node: usize) {
         let back = self.dice.within(1, 5_000);
         if self.dice.chance(300) {
-            self.nodes[node].clock_ahead_ms = 95_000 + 2 * back;
+            self.nodes[node].clock_ahead_ms = self.clocks_ms - 5_000 + 2 * back;
             return;
         }
         self.broker_shift_ms = if self.dice.chance(700) {
@@ -96,6 +97,26 @@ impl World {
             self.broker_shift_ms + back / 4
         };
         self.note(|_| format!("the brokers' clock steps by {back} ms"));
+    }
+
+    /// Clocks jump: a node's own by hours, or everybody's, as after a machine's sleep or a correction.
+    fn jump_clocks(&mut self, node: usize) {
+        self.stats.clock_jumps += 1;
+        let hours_ms = self.dice.within(1, 48) * 3_600_000;
+        if self.dice.chance(300) {
+            self.nodes[node].clock_ahead_ms += hours_ms;
+            self.note(|_| format!("the clock of node {node} jumps by {hours_ms} ms"));
+            return;
+        }
+        // Back a little only: what is due then waits until it is time again.
+        let back_ms = if self.dice.chance(300) { self.dice.within(1_000, 30_000).min(self.broker_shift_ms) } else { 0 };
+        let jump = |clock_ms: u64| if back_ms > 0 { clock_ms.saturating_sub(back_ms) } else { clock_ms + hours_ms };
+        self.clocks_ms = jump(self.clocks_ms).max(5_000);
+        self.broker_shift_ms = jump(self.broker_shift_ms);
+        for node in &mut self.nodes {
+            node.clock_ahead_ms = jump(node.clock_ahead_ms);
+        }
+        self.note(|_| format!("all clocks jump by {hours_ms} ms, or back by {back_ms} ms"));
     }
 
     fn lose_offset(&mut self) {

@@ -27,6 +27,7 @@ mod job;
 mod ledger;
 mod log;
 mod loss;
+mod night;
 mod node;
 mod plan;
 mod program;

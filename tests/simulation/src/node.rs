@@ -11,7 +11,7 @@ use crate::disk::Disk;
 use crate::log::{Parcel, Place};
 use crate::tenure::{End, Tenure};
 use crate::violation::{Checked, ensure, violation};
-use crate::world::World;
+use crate::world::{CLOCKS_MS, World};
 
 pub(crate) struct Node {
     pub(crate) up: bool,
@@ -31,7 +31,7 @@ impl Node {
         Self {
             up: true,
             paused_until_ms: 0,
-            clock_ahead_ms: 100_000 + dice.within(0, 600) - 300,
+            clock_ahead_ms: CLOCKS_MS + dice.within(0, 600) - 300,
             stores: BTreeMap::new(),
             tenures: BTreeMap::new(),
             believes: BTreeMap::new(),
@@ -49,7 +49,7 @@ impl World {
     /// One step of one node.
     pub(crate) fn node_step(&mut self, node: usize) -> Checked {
         if !self.nodes[node].up {
-            if self.healthy || self.dice.chance(50) {
+            if self.healthy || self.is_night || self.dice.chance(50) {
                 self.start_node(node);
             }
             return Ok(());

@@ -38,6 +38,7 @@ pub(crate) struct Faults {
     pub(crate) delete_run: u64,
     pub(crate) lose_hint: u64,
     pub(crate) poison: u64,
+    pub(crate) jump_clocks: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -59,6 +60,8 @@ pub(crate) struct Plan {
     pub(crate) plants_loss: bool,
     /// How often somebody asks a workflow something, in a thousand of the clients' steps.
     pub(crate) queries: u64,
+    /// The step before which all workers leave, and nobody comes for a night.
+    pub(crate) night_at: Option<u64>,
     /// After how long a silent worker is lost.
     pub(crate) silence_ms: u64,
 }
@@ -67,6 +70,7 @@ impl Plan {
     pub(crate) fn generate(dice: &mut Dice) -> Self {
         let (calm, long) = (dice.chance(30), dice.chance(15));
         let faults = if calm { Faults::default() } else { Faults::generate(dice) };
+        let steps = if long { dice.within(4_000, 12_000) } else { dice.within(200, 2_500) };
         Self {
             partitions: dice.within(1, 3) as u32,
             nodes: if dice.chance(150) { 1 } else { dice.within(2, 3) as usize },
@@ -74,7 +78,7 @@ impl Plan {
             task_partitions: dice.within(1, 2) as u32,
             requests: if long { dice.within(8, 24) } else { dice.within(1, 12) } as usize,
             leaves_max: dice.within(1, 12) as usize,
-            steps: if long { dice.within(4_000, 12_000) } else { dice.within(200, 2_500) },
+            steps,
             limits: limits(dice),
             faults,
             network: dice.within(60, 600),
@@ -82,6 +86,7 @@ impl Plan {
             tells_topic_id: dice.chance(500),
             plants_loss: dice.chance(200),
             queries: if dice.chance(600) { dice.within(50, 800) } else { 0 },
+            night_at: dice.chance(120).then(|| dice.within(0, steps - 1)),
             silence_ms: dice.within(1_000, 2_500),
         }
     }
@@ -137,6 +142,7 @@ impl Faults {
             delete_run: some(400, 300),
             lose_hint: some(400, 600),
             poison: some(150, 60),
+            jump_clocks: some(200, 100),
         }
     }
 }

@@ -18,7 +18,10 @@ impl World {
             self.assign(partition, node);
         }
         self.rebalance(false);
-        for _ in 0..self.plan.steps {
+        for step in 0..self.plan.steps {
+            if self.plan.night_at == Some(step) {
+                self.night()?;
+            }
             self.chaos_step()?;
         }
         self.heal()?;
@@ -145,18 +148,20 @@ impl World {
             return Ok(false);
         }
         for partition in 0..self.plan.partitions {
-            let history_end = self.log(&Place::History(partition)).end;
-            let commands_end = self.log(&Place::Commands(partition)).end;
-            let node = self.assigned[partition as usize];
-            let Some(tenure) = self.nodes[node].tenures.get(&partition) else { return Ok(false) };
-            if !tenure.is_idle() || !tenure.has_read(history_end, commands_end) {
-                return Ok(false);
-            }
-            if !self.truth_is_at_rest(partition)? {
+            if !self.owner_is_idle(partition) || !self.truth_is_at_rest(partition)? {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// Whether the partition has an owner, and that has nothing to do but to wait.
+    pub(crate) fn owner_is_idle(&mut self, partition: u32) -> bool {
+        let history_end = self.log(&Place::History(partition)).end;
+        let commands_end = self.log(&Place::Commands(partition)).end;
+        let node = self.assigned[partition as usize];
+        let tenure = self.nodes[node].tenures.get(&partition);
+        tenure.is_some_and(|tenure| tenure.is_idle() && tenure.has_read(history_end, commands_end))
     }
 
     fn what_is_left(&mut self) -> String {

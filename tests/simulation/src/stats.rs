@@ -100,6 +100,14 @@ stats! {
     queries_expired: "queries expired",
     /// Queries that could not be answered.
     queries_failed: "queries failed",
+    /// Clocks that jumped by hours, or back.
+    clock_jumps: "clock jumps",
+    /// Nights without workers.
+    nights: "nights without workers",
+    /// Runs that waited for workers through a night.
+    slept: "runs that waited through a night",
+    /// Records of what was still due when all workers had left.
+    evening_records: "records of evenings without workers",
     /// Losses that were planted and noticed.
     losses: "planted losses noticed",
     /// Losses that were accepted.

@@ -150,7 +150,7 @@ impl World {
         }
         // The network does not wait for the driver.
         let something_flies = !tenure.appends.is_empty() || !tenure.sends.is_empty();
-        let network = if self.healthy { 500 } else { self.plan.network };
+        let network = if self.healthy || self.is_night { 500 } else { self.plan.network };
         if something_flies && self.dice.chance(network) {
             return self.land_one(partition, tenure).map(|()| None);
         }

@@ -22,6 +22,8 @@ use crate::worker::{Group, Worker};
 
 /// The clocks' origin, in milliseconds since 1970.
 const BASE_MS: u64 = 1_790_000_000_000;
+/// How far all clocks are ahead of it, so that they can step back.
+pub(crate) const CLOCKS_MS: u64 = 100_000;
 /// How many lines of a trace are kept.
 const TRACE_LINES_MAX: usize = 100_000;
 pub(crate) const COMMANDS_TOPIC: &str = "tidewright.default.commands";
@@ -31,6 +33,8 @@ pub(crate) struct World {
     pub(crate) plan: Plan,
     pub(crate) step: u64,
     pub(crate) mono_ms: u64,
+    /// How far all clocks are off that nothing has happened to.
+    pub(crate) clocks_ms: u64,
     /// How far the brokers' clock is off.
     pub(crate) broker_shift_ms: u64,
     pub(crate) logs: BTreeMap<Place, SimLog>,
@@ -59,6 +63,8 @@ pub(crate) struct World {
     pub(crate) stalled: BTreeMap<u8, u64>,
     /// From here on nothing goes wrong any more.
     pub(crate) healthy: bool,
+    /// No worker is there, and nobody does anything but the nodes.
+    pub(crate) is_night: bool,
     /// Whether tasks were lost that only a takeover can find.
     pub(crate) lost_backlog: bool,
     /// Counts everything that moves.
@@ -82,7 +88,8 @@ impl World {
         let mut world = Self {
             step: 0,
             mono_ms: 0,
-            broker_shift_ms: 100_000,
+            clocks_ms: CLOCKS_MS,
+            broker_shift_ms: CLOCKS_MS,
             logs: BTreeMap::new(),
             topic_id: 1,
             truth: (0..plan.partitions).map(|_| Truth::default()).collect(),
@@ -101,6 +108,7 @@ impl World {
             told_details: Vec::new(),
             stalled: BTreeMap::new(),
             healthy: false,
+            is_night: false,
             lost_backlog: false,
             progress: 0,
             numbers: 0,
@@ -148,7 +156,7 @@ impl World {
 
     /// Whether something goes wrong now.
     pub(crate) fn goes_wrong(&mut self, per_mille: u64) -> bool {
-        !self.healthy && self.dice.chance(per_mille)
+        !self.healthy && !self.is_night && self.dice.chance(per_mille)
     }
 
     pub(crate) fn log(&mut self, place: &Place) -> &mut SimLog {
@@ -199,7 +207,9 @@ impl World {
 
     /// Whether records for a partition cannot land now.
     pub(crate) fn is_stalled(&self, place: &Place) -> bool {
-        !self.healthy && self.stalled.get(&place.kind()).is_some_and(|until_ms| *until_ms > self.mono_ms)
+        !self.healthy
+            && !self.is_night
+            && self.stalled.get(&place.kind()).is_some_and(|until_ms| *until_ms > self.mono_ms)
     }
 
     pub(crate) fn partition_of(&self, key: &str) -> u32 {
