@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use serde::Deserialize;
 use tidewright::{Client, ClientConfig};
 use tidewright_log::Admin;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -26,11 +27,37 @@ pub(crate) struct Cluster {
     /// None on a Kafka that was there.
     broker: Option<Child>,
     engine: Child,
-    worker: Child,
+    /// Some may have ended.
+    workers: Vec<Child>,
     /// The process of a Kafka that was there, if it is known.
     broker_pid: Option<u32>,
     client: ClientConfig,
     directory: tempfile::TempDir,
+}
+
+/// A worker, as the engine's HTTP API describes it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct WorkerSeen {
+    pub(crate) identity: String,
+    task_queues: Vec<QueueSeen>,
+}
+
+#[derive(Debug, Deserialize)]
+struct QueueSeen {
+    #[serde(default)]
+    activity_partitions: Vec<u32>,
+}
+
+#[derive(Debug, Deserialize)]
+struct WorkersSeen {
+    workers: Vec<WorkerSeen>,
+}
+
+impl WorkerSeen {
+    /// Whether its group has given it partitions of activity tasks.
+    pub(crate) fn takes_activities(&self) -> bool {
+        self.task_queues.iter().any(|queue| !queue.activity_partitions.is_empty())
+    }
 }
 
 /// What each process has used.
@@ -71,8 +98,39 @@ impl Cluster {
         }
         let (engine, http_url) = start_engine(&tidewright, &client, directory.path()).await?;
         client.http_url = Some(http_url);
-        let worker = start_worker(&client, directory.path())?;
-        Ok(Self { broker, engine, worker, broker_pid: options.broker_pid, client, directory })
+        let mut cluster =
+            Self { broker, engine, workers: Vec::new(), broker_pid: options.broker_pid, client, directory };
+        cluster.start_worker()?;
+        Ok(cluster)
+    }
+
+    /// Starts one more worker, and says what it is called.
+    pub(crate) fn start_worker(&mut self) -> anyhow::Result<String> {
+        let name = format!("worker-{}", self.workers.len());
+        let mut command = Command::new(programs::own()?);
+        command
+            .arg("worker")
+            .stdout(Stdio::null())
+            .env("TIDEWRIGHT_BROKERS", &self.client.kafka.brokers)
+            .env("TIDEWRIGHT_TOPIC_PREFIX", &self.client.topic_prefix)
+            .env("TIDEWRIGHT_NAMESPACE", &self.client.namespace)
+            .env("TIDEWRIGHT_IDENTITY", &name);
+        self.workers.push(start(command, self.directory.path(), &name)?);
+        Ok(name)
+    }
+
+    /// Kills a worker, without a chance to say anything (SIGKILL).
+    pub(crate) async fn kill_worker(&mut self, number: usize) -> anyhow::Result<()> {
+        let worker = self.workers.get_mut(number).with_context(|| format!("there is no worker {number}"))?;
+        Ok(worker.kill().await?)
+    }
+
+    /// The workers that are there, as the engine has heard.
+    pub(crate) async fn seen_workers(&self) -> anyhow::Result<Vec<WorkerSeen>> {
+        let url = self.client.http_url.as_deref().context("the engine's address is not known")?;
+        let url = format!("{url}/api/v1/namespaces/{}/workers", self.client.namespace);
+        let answer = reqwest::get(url).await?.error_for_status()?;
+        Ok(answer.json::<WorkersSeen>().await?.workers)
     }
 
     /// A client of the engine.
@@ -86,7 +144,7 @@ impl Cluster {
         Usages {
             broker: of(self.broker.as_ref().and_then(Child::id).or(self.broker_pid)),
             engine: of(self.engine.id()),
-            worker: of(self.worker.id()),
+            worker: of(self.workers.first().and_then(Child::id)),
             load: Usage::of(std::process::id()),
         }
     }
@@ -98,12 +156,14 @@ impl Cluster {
             let lines: Vec<_> = log.lines().collect();
             format!("{name}:\n{}\n", lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n"))
         };
-        ["broker.log", "engine.log", "worker.log"].map(end).concat()
+        let workers = (0..self.workers.len()).map(|number| format!("worker-{number}.log"));
+        ["broker.log", "engine.log"].map(str::to_owned).into_iter().chain(workers).map(|name| end(&name)).collect()
     }
 
     /// Ends the processes, whose data nobody wants, and deletes what they made on a Kafka that stays.
     pub(crate) async fn stop(mut self) {
-        for process in [Some(&mut self.worker), Some(&mut self.engine), self.broker.as_mut()].into_iter().flatten() {
+        let processes = self.workers.iter_mut().chain([&mut self.engine]).chain(self.broker.as_mut());
+        for process in processes {
             if let Err(error) = process.kill().await {
                 eprintln!("a process of the benchmark cannot be ended: {error}");
             }
@@ -121,7 +181,18 @@ impl Cluster {
         let (workflow_tasks, activity_tasks) = (topics.workflow_tasks(TASK_QUEUE), topics.activity_tasks(TASK_QUEUE));
         let (commands, history, replies) = (topics.commands(), topics.history(), topics.replies());
         let (dead_letters, cluster) = (topics.dead_letters(), topics.cluster());
-        let names = [&workflow_tasks, &activity_tasks, &commands, &history, &replies, &dead_letters, &cluster];
+        let (control, workers) = (topics.control(TASK_QUEUE), topics.workers());
+        let names = [
+            &workflow_tasks,
+            &activity_tasks,
+            &control,
+            &commands,
+            &history,
+            &replies,
+            &dead_letters,
+            &workers,
+            &cluster,
+        ];
         Ok(Admin::new(&self.client.kafka)?.delete_topics(&names.map(String::as_str)).await?)
     }
 }
@@ -157,17 +228,6 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)?.write_all(text.as_bytes())
-}
-
-fn start_worker(client: &ClientConfig, directory: &Path) -> anyhow::Result<Child> {
-    let mut command = Command::new(programs::own()?);
-    command
-        .arg("worker")
-        .stdout(Stdio::null())
-        .env("TIDEWRIGHT_BROKERS", &client.kafka.brokers)
-        .env("TIDEWRIGHT_TOPIC_PREFIX", &client.topic_prefix)
-        .env("TIDEWRIGHT_NAMESPACE", &client.namespace);
-    start(command, directory, "worker")
 }
 
 fn start(mut command: Command, directory: &Path, name: &str) -> anyhow::Result<Child> {

@@ -6,6 +6,8 @@ use tidewright::prelude::*;
 use tidewright::{Client, Worker};
 use tracing_subscriber::EnvFilter;
 
+use crate::patient::{Patient, hear, move_on};
+
 /// The queue that the worker listens on.
 pub(crate) const TASK_QUEUE: &str = "bench";
 /// What each payload takes as JSON.
@@ -96,7 +98,10 @@ pub(crate) async fn work() -> anyhow::Result<()> {
         .workflow(chain)
         .workflow(tally)
         .workflow(Asked::run)
-        .activities(Nothing);
+        .workflow(hear)
+        .workflow(move_on)
+        .activities(Nothing)
+        .activities(Patient);
     worker.run().await.context("the worker ended")
 }
 

@@ -4,15 +4,19 @@
 //! engine and broker; under `cargo run` it builds that one first. Each result is one JSON object on stdout and one line
 //! of a table on stderr. Exit code 1 if any workflow went wrong.
 
+mod cancel;
 mod cluster;
 mod job;
 mod load;
+mod lost_worker;
 mod options;
+mod patient;
 mod programs;
 mod queries;
 mod report;
 mod signals;
 mod usage;
+mod wait;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -38,6 +42,12 @@ async fn main() -> anyhow::Result<ExitCode> {
             signals::benchmark(signals, in_flight, &run).await.map(|()| ExitCode::SUCCESS)
         }
         Command::Queries { queries, run } => queries::benchmark(queries, &run).await.map(|()| ExitCode::SUCCESS),
+        Command::Cancel { cancels, clients, run } => {
+            cancel::benchmark(cancels, clients, &run).await.map(|()| ExitCode::SUCCESS)
+        }
+        Command::LostWorker { rounds, activities, just_joined, run } => {
+            lost_worker::benchmark(rounds, activities, just_joined, &run).await.map(|()| ExitCode::SUCCESS)
+        }
         Command::All { run } => benchmark(&Workload::all(), &run).await,
         Command::Worker => job::work().await.map(|()| ExitCode::SUCCESS),
     }

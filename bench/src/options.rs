@@ -57,6 +57,31 @@ pub(crate) enum Command {
         #[command(flatten)]
         run: RunOptions,
     },
+    /// From a request to cancel until the activity sees it, which never heartbeats
+    Cancel {
+        /// How many activities are asked to end, one after the other
+        #[arg(long, value_name = "N", default_value_t = 200)]
+        cancels: u32,
+        /// Clients that run workflows of three activities meanwhile
+        #[arg(long, value_name = "N", default_value_t = 16)]
+        clients: u32,
+        #[command(flatten)]
+        run: RunOptions,
+    },
+    /// From the kill of a worker until another one has begun what it ran
+    LostWorker {
+        /// How many workers are killed, one after the other
+        #[arg(long, value_name = "N", default_value_t = 10)]
+        rounds: u32,
+        /// How many activities each of them runs
+        #[arg(long, value_name = "N", default_value_t = 10)]
+        activities: u32,
+        /// Kill it as soon as the other worker is heard of, before that one has got any partition
+        #[arg(long)]
+        just_joined: bool,
+        #[command(flatten)]
+        run: RunOptions,
+    },
     /// Latency with 1, 3 and 10 activities, and throughput with 16, 64 and 256 clients, one after the other
     All {
         #[command(flatten)]

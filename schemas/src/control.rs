@@ -17,6 +17,18 @@ tagged_enum! {
         ActivityClosed(ActivityClosed),
         /// A run has closed, and nobody waits for its activities, but for those that outlive it.
         RunClosed(RunClosed),
+        /// A task lies where nobody reads for now: the worker that is named may confirm and run it before its group gives it
+        /// the task's partition.
+        ActivityTaskOffered(ActivityTaskOffered),
+    }
+}
+
+impl ControlMessage {
+    /// The record's value.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        // Strings and numbers, which always serialise.
+        serde_json::to_vec(self).unwrap_or_default()
     }
 }
 
@@ -49,4 +61,15 @@ pub struct RunClosed {
     pub workflow_id: WorkflowId,
     /// The run.
     pub run_id: RunId,
+}
+
+/// A task lies where nobody reads for now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ActivityTaskOffered {
+    /// The incarnation of the worker that it is offered to; nobody else takes it.
+    pub incarnation: String,
+    /// The partition of the queue's activity tasks that it lies in.
+    pub partition: u32,
+    /// Its offset there.
+    pub offset: u64,
 }

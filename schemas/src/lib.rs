@@ -41,7 +41,7 @@ pub use command::{
     StartWorkflow, TaskLost, TerminateWorkflow, TimerTarget, WorkerIdentity, WorkerLost, WorkflowIdConflictPolicy,
     WorkflowIdReusePolicy,
 };
-pub use control::{ActivityCancelRequested, ActivityClosed, ControlMessage, RunClosed};
+pub use control::{ActivityCancelRequested, ActivityClosed, ActivityTaskOffered, ControlMessage, RunClosed};
 pub use decision::{
     CancelTimer, CancelWorkflow, CompleteWorkflow, Decision, FailWorkflow, RequestCancelActivity, ScheduleActivity,
     StartTimer,

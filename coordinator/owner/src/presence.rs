@@ -5,9 +5,9 @@
 //! counts for a second at most, so a log that nobody could write to for a while, or a leader whose clock is ahead of the
 //! one before, loses nobody either: after it, everybody has the whole time again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use tidewright_schemas::{Beacon, TaskKind, WorkerBeacon, WorkerStanding, worker_key};
+use tidewright_schemas::{Beacon, TaskKind, WorkerBeacon, WorkerQueue, WorkerStanding, worker_key};
 
 use crate::io::LogRecord;
 
@@ -163,15 +163,32 @@ impl Presence {
     /// Where activity tasks of a queue are taken by somebody who is alive: partitions, with how much room their worker has.
     #[must_use]
     pub fn activity_places(&self, task_queue: &str) -> Vec<(u32, u32)> {
+        let of_queue = self.taking_activities().filter(|(_, queue, _)| queue.task_queue == task_queue);
+        of_queue.flat_map(|(_, queue, free)| queue.activity_partitions.iter().map(move |at| (*at, free))).collect()
+    }
+
+    /// Those who would run an activity of a queue at once: their incarnations, with how many more each can run.
+    #[must_use]
+    pub fn free_for_activities(&self, task_queue: &str) -> Vec<(String, u32)> {
+        let free = self.taking_activities().filter(|(_, queue, free)| queue.task_queue == task_queue && *free > 0);
+        free.map(|(known, _, free)| (known.beacon.worker.incarnation.clone(), free)).collect()
+    }
+
+    /// The queues that somebody who is alive takes activity tasks from.
+    #[must_use]
+    pub fn activity_queues(&self) -> BTreeSet<String> {
+        self.taking_activities().map(|(_, queue, _)| queue.task_queue.clone()).collect()
+    }
+
+    /// Who is alive and takes activity tasks, from which queue, and for how many more there is room.
+    fn taking_activities(&self) -> impl Iterator<Item = (&Known, &WorkerQueue, u32)> {
         let alive = |known: &&Known| known.beacon.state == WorkerStanding::Running && self.life(known) == Life::Alive;
-        let mut places = Vec::new();
-        for known in self.workers.values().filter(alive) {
-            for queue in known.beacon.task_queues.iter().filter(|queue| queue.task_queue == task_queue) {
-                let free = queue.activities.map_or(0, |slots| slots.total.saturating_sub(slots.used));
-                places.extend(queue.activity_partitions.iter().map(|partition| (*partition, free)));
-            }
-        }
-        places
+        self.workers.values().filter(alive).flat_map(|known| {
+            let queues = known.beacon.task_queues.iter();
+            queues.filter_map(move |queue| {
+                queue.activities.map(|slots| (known, queue, slots.total.saturating_sub(slots.used)))
+            })
+        })
     }
 
     /// Forgets who has been gone for an hour of the reader's time, and names their partitions and keys, to be tombstoned. It counts

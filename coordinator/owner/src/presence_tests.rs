@@ -198,6 +198,25 @@ fn tasks_are_taken_where_somebody_is_alive() {
 }
 
 #[test]
+fn who_has_room_is_known_without_partitions_too() {
+    let mut log = Log::new();
+    let mut full = worker("full", WorkerStanding::Running);
+    full.task_queues[0].activities = Some(Slots { total: 3, used: 3 });
+    let mut new = worker("new", WorkerStanding::Running);
+    new.task_queues[0].activities = Some(Slots { total: 3, used: 1 });
+    new.task_queues[0].activity_partitions.clear();
+    for beacon in [full, new, worker("leaves", WorkerStanding::Leaving)].map(Beacon::from) {
+        log.take(0, &beacon.key(), Some(&beacon));
+    }
+    assert_eq!(log.presence.free_for_activities("orders"), [("new".to_owned(), 2)]);
+    assert_eq!(log.presence.free_for_activities("other"), []);
+    assert_eq!(log.presence.activity_queues(), BTreeSet::from(["orders".to_owned()]));
+    log.node_for(3_000);
+    assert_eq!(log.presence.free_for_activities("orders"), []);
+    assert!(log.presence.activity_queues().is_empty());
+}
+
+#[test]
 fn who_is_gone_for_an_hour_is_forgotten() {
     let mut log = Log::new();
     log.worker("a");

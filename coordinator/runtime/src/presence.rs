@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::node::Node;
 use crate::partition::log_record;
+use crate::prepare;
 use crate::shutdown::told;
 
 /// How often a node says that it is there: more often than a worker, so that silence is measured well.
@@ -75,6 +76,16 @@ impl PresenceBoard {
         self.presence().activity_places(task_queue)
     }
 
+    /// Workers that would run an activity of a queue at once, with the room that each has left.
+    pub(crate) fn free_for_activities(&self, task_queue: &str) -> Vec<(String, u32)> {
+        self.presence().free_for_activities(task_queue)
+    }
+
+    /// The queues that somebody takes activity tasks from.
+    pub(crate) fn activity_queues(&self) -> BTreeSet<String> {
+        self.presence().activity_queues()
+    }
+
     fn look(&self, node: &Node) {
         let gone = self.presence().gone();
         let new = {
@@ -129,6 +140,7 @@ async fn serve(node: &Arc<Node>, count: u32, started: Instant) {
         () = write(node, count) => {}
         () = read_all(node, count) => {}
         () = look(node) => {}
+        () = prepare::control_topics(node) => {}
         () = upkeep(node, count, started) => {}
     }
 }

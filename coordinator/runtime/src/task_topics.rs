@@ -40,15 +40,25 @@ impl TaskTopics {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(topic);
     }
 
-    /// Makes the topic if it is missing.
+    /// Makes the topic if it is missing, since something is to be sent there.
     pub(crate) async fn ensure(&self, topic: &str, kind: TopicKind) -> Result<(), (SendFailure, String)> {
+        self.ensure_among(TOPICS_MAX, topic, kind).await
+    }
+
+    /// Makes the topic if it is missing, since something may be sent there. Anybody who may write beacons can name queues,
+    /// so half of the topics are left for tasks.
+    pub(crate) async fn prepare(&self, topic: &str, kind: TopicKind) -> Result<(), (SendFailure, String)> {
+        self.ensure_among(TOPICS_MAX / 2, topic, kind).await
+    }
+
+    async fn ensure_among(&self, topics_max: usize, topic: &str, kind: TopicKind) -> Result<(), (SendFailure, String)> {
         // The semaphore is never closed; without a permit the creation would merely be made twice.
         let _one = self.creating.acquire().await.ok();
         if self.is_known(topic) {
             return Ok(());
         }
         let count = self.known.lock().unwrap_or_else(PoisonError::into_inner).len();
-        if count >= TOPICS_MAX {
+        if count >= topics_max {
             let message = format!(
                 "there are {count} topics of task queues already, and {topic} would be one more; use fewer task queues"
             );

@@ -6,6 +6,7 @@ use std::process::Stdio;
 
 use anyhow::Context as _;
 use end_to_end::{World, eventually, processes};
+use tidewright_schemas::api::{PendingActivity, PendingActivityState, WorkflowDescription};
 use tokio::process::{Child, Command};
 
 /// The task queue of all tests here.
@@ -45,7 +46,12 @@ impl Crew {
 
     /// The processes that each activity began in, by workflow and activity.
     pub fn began(&self) -> anyhow::Result<BTreeMap<(String, String), Vec<u32>>> {
-        read(&self.log())
+        self.noted("began")
+    }
+
+    /// The processes in which something was noted of each activity, by workflow and activity.
+    pub fn noted(&self, what: &str) -> anyhow::Result<BTreeMap<(String, String), Vec<u32>>> {
+        read(&self.log(), what)
     }
 
     /// Waits until so many attempts have begun.
@@ -58,7 +64,7 @@ impl Crew {
     }
 }
 
-fn read(path: &Path) -> anyhow::Result<BTreeMap<(String, String), Vec<u32>>> {
+fn read(path: &Path, what: &str) -> anyhow::Result<BTreeMap<(String, String), Vec<u32>>> {
     let mut began: BTreeMap<_, Vec<u32>> = BTreeMap::new();
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
@@ -67,7 +73,10 @@ fn read(path: &Path) -> anyhow::Result<BTreeMap<(String, String), Vec<u32>>> {
     };
     for line in text.lines() {
         let fields: Vec<_> = line.split(' ').collect();
-        let [workflow, activity, process] = fields[..] else { anyhow::bail!("a line is torn: {line}") };
+        let [workflow, activity, process, noted] = fields[..] else { anyhow::bail!("a line is torn: {line}") };
+        if noted != what {
+            continue;
+        }
         let process = process.parse().context("no process id")?;
         began.entry((workflow.to_owned(), activity.to_owned())).or_default().push(process);
     }
@@ -76,8 +85,20 @@ fn read(path: &Path) -> anyhow::Result<BTreeMap<(String, String), Vec<u32>>> {
 
 /// Asks for a workflow that waits so long for several things.
 pub async fn wait(world: &World, id: &str, waits: &[u64]) -> anyhow::Result<()> {
+    start(world, "Patience", id, &serde_json::json!(waits)).await
+}
+
+/// Asks for a workflow.
+pub async fn start(world: &World, workflow_type: &str, id: &str, input: &serde_json::Value) -> anyhow::Result<()> {
     let start = serde_json::json!({
-        "type": "StartWorkflow", "workflow_type": "Patience", "workflow_id": id, "task_queue": QUEUE, "input": waits,
+        "type": "StartWorkflow", "workflow_type": workflow_type, "workflow_id": id, "task_queue": QUEUE, "input": input,
     });
     world.publish(id, &start.to_string()).await
+}
+
+/// Waits until a worker has said that it runs the only activity of a workflow.
+pub async fn announced(world: &World, id: &str) -> anyhow::Result<()> {
+    let is_started = |a: &PendingActivity| a.state == PendingActivityState::Started;
+    let announced = |found: &WorkflowDescription| found.pending_activities.iter().any(is_started);
+    world.describe_until(id, "the start is announced", announced).await.map(drop)
 }

@@ -1,36 +1,37 @@
-//! A worker that is killed: what it ran runs elsewhere, long before any timeout of it (R28).
+//! A worker that is killed: what it ran runs elsewhere, long before any timeout of it, and goes on where it was (R28).
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use end_to_end::{World, eventually, processes};
+use serde_json::Value;
 use tidewright_schemas::EventAttributes;
 use tidewright_schemas::api::WorkflowStatus;
+use tokio::process::Child;
 
-use crate::crew::{Crew, wait};
+use crate::crew::{Crew, announced, start};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_long_activity_of_a_worker_that_is_killed_runs_elsewhere() -> anyhow::Result<()> {
+/// A world whose only worker runs an activity, and has said so. Its timeouts of an hour play no part.
+async fn running() -> anyhow::Result<(World, Crew, Child)> {
     let world = World::start().await?;
     let crew = Crew::new()?;
-    let mut victim = crew.start(&world, "victim", 10)?;
-    // Long enough that it is announced, and that its timeout of an hour plays no part.
-    wait(&world, "long", &[3_000]).await?;
-    crew.wait_for(1).await?;
-    let started = world.describe_until("long", "the start is announced", |description| {
-        description.pending_activities.iter().any(|a| a.state == tidewright_schemas::api::PendingActivityState::Started)
-    });
-    started.await?;
-    let other = crew.start(&world, "other", 10)?;
-    eventually("the other one takes tasks", || async {
-        let seen = world.engine().ok()?.workers();
-        let other = seen.iter().find(|seen| seen.beacon.worker.identity == "other")?;
-        other.beacon.task_queues.iter().any(|queue| !queue.activity_partitions.is_empty()).then_some(())
-    })
-    .await?;
-    processes::kill(&mut victim).await?;
-    let killed = (Instant::now(), SystemTime::now());
+    let victim = crew.start(&world, "victim", 10)?;
+    start(&world, "Outlast", "long", &Value::Null).await?;
+    announced(&world, "long").await?;
+    let heartbeat = |found: &tidewright_schemas::api::WorkflowDescription| {
+        found.pending_activities.iter().any(|activity| activity.heartbeat_details.is_some())
+    };
+    world.describe_until("long", "it is known how far it came", heartbeat).await?;
+    Ok((world, crew, victim))
+}
+
+async fn is_tried_again_by(other: &str, world: &World, crew: &Crew) -> anyhow::Result<()> {
+    let killed = Instant::now();
+    crew.wait_for(2).await?;
+    println!("killed, and began elsewhere within {:?}", killed.elapsed());
     let outcome = world.outcome("long").await?;
     assert_eq!(outcome.status, WorkflowStatus::Completed, "{outcome:?}");
+    let result = outcome.result.map(|result| result.read::<Option<u64>>()).transpose()?;
+    assert_eq!(result, Some(Some(42)), "what the first attempt had said before its process was killed");
     let started = world
         .event("long", |event| match event {
             EventAttributes::ActivityTaskStarted(started) => Some(started.clone()),
@@ -39,12 +40,36 @@ async fn a_long_activity_of_a_worker_that_is_killed_runs_elsewhere() -> anyhow::
         .await?;
     let failure = started.last_failure.expect("the first attempt failed");
     assert_eq!((started.attempt, failure.error_type()), (2, "TW0320"), "{failure:?}");
-    assert_eq!(started.worker.identity, "other");
-    let killed_ms = u64::try_from(killed.1.duration_since(UNIX_EPOCH)?.as_millis())?;
-    println!(
-        "killed at {killed_ms}; the whole repeat, 3 s of work included, took {:?}; processes {:?}",
-        killed.0.elapsed(),
-        crew.began()?
-    );
+    assert_eq!(started.worker.identity, other);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_activity_of_a_worker_that_is_killed_goes_on_elsewhere() -> anyhow::Result<()> {
+    let (world, crew, mut victim) = running().await?;
+    let other = crew.start(&world, "other", 10)?;
+    eventually("the other one takes tasks", || async {
+        let seen = world.engine().ok()?.workers();
+        let other = seen.iter().find(|seen| seen.beacon.worker.identity == "other")?;
+        other.beacon.task_queues.iter().any(|queue| !queue.activity_partitions.is_empty()).then_some(())
+    })
+    .await?;
+    processes::kill(&mut victim).await?;
+    is_tried_again_by("other", &world, &crew).await?;
+    processes::stop(other).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_goes_on_with_a_worker_that_came_a_moment_before() -> anyhow::Result<()> {
+    let (world, crew, mut victim) = running().await?;
+    let other = crew.start(&world, "other", 10)?;
+    eventually("the other one is heard", || async {
+        let seen = world.engine().ok()?.workers();
+        seen.iter().any(|seen| seen.beacon.worker.identity == "other").then_some(())
+    })
+    .await?;
+    // The group does not know of the death before its session timeout, and gives the newcomer nothing until then.
+    processes::kill(&mut victim).await?;
+    is_tried_again_by("other", &world, &crew).await?;
     processes::stop(other).await
 }

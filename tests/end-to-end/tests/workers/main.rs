@@ -4,5 +4,7 @@
 
 mod crew;
 mod full;
+mod leaving;
 mod lost;
 mod moved;
+mod offered;

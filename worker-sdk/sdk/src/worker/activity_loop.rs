@@ -30,6 +30,8 @@ pub(crate) struct ActivityLoop {
     revocations: Revocations,
     attempts: Arc<Attempts>,
     confirmations: Arc<Confirmations>,
+    /// Tasks that came beside the group.
+    offered: mpsc::Receiver<Received>,
     occupancy: Arc<Occupancy>,
     offsets: Offsets,
     /// The attempts that run here, as they hear and are heard.
@@ -75,7 +77,7 @@ struct Ended {
 impl ActivityLoop {
     pub(crate) fn new(
         (membership, revocations): (Membership, Revocations),
-        (attempts, confirmations): (Arc<Attempts>, Arc<Confirmations>),
+        (attempts, confirmations, offered): (Arc<Attempts>, Arc<Confirmations>, mpsc::Receiver<Received>),
         occupancy: Arc<Occupancy>,
         (partitions, return_after): (usize, Duration),
         linked: Running,
@@ -86,6 +88,7 @@ impl ActivityLoop {
             linked,
             attempts,
             confirmations,
+            offered,
             occupancy,
             offsets: Offsets::default(),
             hand: Hand::new(return_after),
@@ -114,6 +117,7 @@ impl ActivityLoop {
                 () = self.hand.overdue() => {
                     self.hand.take_overdue(Instant::now()).into_iter().for_each(|job| self.hand_back(job));
                 }
+                Some(record) = self.offered.recv() => self.accept_offered(&record),
                 // Without room only rebalances are told.
                 event = self.membership.next(room) => self.take(event),
             }
@@ -182,14 +186,9 @@ impl ActivityLoop {
 
     fn accept(&mut self, record: &Received) {
         let Some(taken) = self.offsets.take(record) else { return };
-        let task: ActivityTask = match serde_json::from_slice(record.value.as_deref().unwrap_or_default()) {
-            Ok(task) => task,
-            Err(error) => {
-                let (topic, partition, offset) = (&record.topic, record.partition, record.offset);
-                tracing::error!(%topic, partition, offset, "a record is no activity task and is passed over: {error}");
-                self.commit(&taken.position);
-                return;
-            }
+        let Some(task) = task(record) else {
+            self.commit(&taken.position);
+            return;
         };
         let token: Arc<str> = task.token.as_str().into();
         if let Some(known) = self.taken.get_mut(&token) {
@@ -202,6 +201,23 @@ impl ActivityLoop {
         let traceparent = text_header(record, headers::TRACEPARENT);
         self.taken.insert(Arc::clone(&token), Taken { positions: vec![taken.position], ..Taken::default() });
         self.hand.put(Job { token, task, traceparent, to_confirm }, Instant::now());
+        self.fill_slots();
+    }
+
+    /// A task that is offered is begun now, or comes through the group later. The record itself is not this worker's to
+    /// commit.
+    fn accept_offered(&mut self, record: &Received) {
+        if self.slots.len() + self.hand.len() >= self.occupancy.slots {
+            return;
+        }
+        let Some(task) = task(record) else { return };
+        let token: Arc<str> = task.token.as_str().into();
+        if self.taken.contains_key(&token) {
+            return;
+        }
+        let traceparent = text_header(record, headers::TRACEPARENT);
+        self.taken.insert(Arc::clone(&token), Taken::default());
+        self.hand.put(Job { token, task, traceparent, to_confirm: true }, Instant::now());
         self.fill_slots();
     }
 
@@ -303,4 +319,14 @@ impl ActivityLoop {
             !goes
         });
     }
+}
+
+/// The task in a record. One that is none is passed over.
+fn task(record: &Received) -> Option<ActivityTask> {
+    let read = serde_json::from_slice(record.value.as_deref().unwrap_or_default());
+    let (topic, partition, offset) = (&record.topic, record.partition, record.offset);
+    read.inspect_err(|error| {
+        tracing::error!(%topic, partition, offset, "a record is no activity task and is passed over: {error}");
+    })
+    .ok()
 }

@@ -95,6 +95,8 @@ impl Writer {
                 _ = ticks.tick() => {}
                 // The handle is dropped only together with this task.
                 _ = states.changed() => {}
+                // Nodes place tasks by it.
+                () = self.portrait.moved() => {}
             }
             let state = *states.borrow_and_update();
             // One at a time: what waits for a broker does not pile up.
@@ -142,6 +144,14 @@ impl Writer {
 }
 
 impl Portrait {
+    /// Resolves when activity tasks are taken from other partitions than the last time.
+    async fn moved(&self) {
+        match &self.activities {
+            Some(activities) => activities.moved().await,
+            None => std::future::pending().await,
+        }
+    }
+
     fn beacon(&self, state: WorkerStanding, started_at_ms: u64) -> WorkerBeacon {
         let queue = WorkerQueue {
             task_queue: self.task_queue.clone(),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use tidewright_schemas::{ActivityTask, TaskVerdict, WorkflowTaskFailedCause};
 use tidewright_telemetry::Labelled;
+use tokio::sync::Notify;
 
 type Labels = [(&'static str, String); 3];
 
@@ -39,6 +40,8 @@ pub(crate) struct Occupancy {
     pub(crate) slots: usize,
     used: AtomicUsize,
     partitions: Mutex<Vec<u32>>,
+    /// Told when there are other partitions.
+    moved: Notify,
     used_gauge: Gauge,
     available_gauge: Gauge,
 }
@@ -170,6 +173,7 @@ impl Occupancy {
             slots,
             used: AtomicUsize::new(0),
             partitions: Mutex::default(),
+            moved: Notify::new(),
             used_gauge: gauge!("tidewright_worker_task_slots_used", &labels),
             available_gauge: gauge!("tidewright_worker_task_slots_available", &labels),
         }
@@ -184,7 +188,16 @@ impl Occupancy {
 
     /// Tasks are taken from these partitions.
     pub(crate) fn takes_from(&self, partitions: Vec<u32>) {
-        *self.partitions.lock().unwrap_or_else(PoisonError::into_inner) = partitions;
+        let mut held = self.partitions.lock().unwrap_or_else(PoisonError::into_inner);
+        if *held != partitions {
+            *held = partitions;
+            self.moved.notify_one();
+        }
+    }
+
+    /// Resolves when there are other partitions than the last time.
+    pub(crate) async fn moved(&self) {
+        self.moved.notified().await;
     }
 
     pub(crate) fn partitions(&self) -> Vec<u32> {

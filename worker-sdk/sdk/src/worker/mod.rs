@@ -14,6 +14,7 @@ mod hand;
 mod heartbeats;
 mod measure;
 mod membership;
+mod offers;
 mod offsets;
 mod options;
 mod queries;
@@ -36,6 +37,7 @@ use tidewright_log::{
     Admin, LogError, LogReader, ReaderOptions, Received, Severity, TopicKind, TopicReport, TopicSpec,
 };
 use tidewright_schemas::WorkerIdentity;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -48,8 +50,10 @@ use beacon::{Beacons, Portrait};
 use cache::Cache;
 use commands::Commands;
 use confirm::Confirmations;
+use control::Listener;
 use measure::{CacheMeters, Meters, Occupancy, ThreadMeters};
 use membership::Membership;
+use offers::Offers;
 pub use options::WorkerOptions;
 use queries::{Desk, Queries};
 use running::Running;
@@ -60,6 +64,8 @@ use workflow_loop::{WorkflowLoop, Workflows};
 const SETUP_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// How much of the control topic is fetched ahead.
 const CONTROL_BYTES: usize = 256 * 1024;
+/// How many tasks that were offered by name are fetched ahead: the next ones wait in their topic.
+const OFFERED_MAX: usize = 10;
 
 /// Why a worker does not run.
 #[derive(Debug, thiserror::Error)]
@@ -291,10 +297,14 @@ impl Worker {
             let running = Running::default();
             let reader =
                 LogReader::new(kafka, &ReaderOptions { prefetch_bytes: CONTROL_BYTES, ..ReaderOptions::default() })?;
-            let heard = control::listen(reader, topics.control(queue), running.clone());
             let (commands, worker) = (parts.attempts.commands.clone(), parts.attempts.worker.clone());
+            let (offers, places) = Offers::new();
+            let listener = Listener { incarnation: worker.incarnation.clone(), running: running.clone(), offers };
+            let heard = control::listen(reader.clone(), topics.control(queue), listener);
+            let (pass_on, offered) = mpsc::channel(OFFERED_MAX);
+            let fetched = offers::fetch(reader, topics.activity_tasks(queue), places, pass_on);
             let sent = heartbeats::send(running.clone(), commands, worker);
-            let of_tasks = (parts.attempts, parts.confirmations);
+            let of_tasks = (parts.attempts, parts.confirmations, offered);
             let of_hand = (partitions as usize, options.return_task_after);
             let work = ActivityLoop::new(membership, of_tasks, room, of_hand, running).run(stop.clone(), timeout);
             loops.spawn(async move {
@@ -302,6 +312,7 @@ impl Worker {
                 tokio::select! {
                     () = work => {}
                     () = heard => {}
+                    () = fetched => {}
                     () = sent => {}
                 }
                 Ok(())

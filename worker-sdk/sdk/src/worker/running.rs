@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tidewright_schemas::{ActivityTask, ControlMessage, EventId, RunId, WorkflowId};
+use tidewright_schemas::{
+    ActivityCancelRequested, ActivityClosed, ActivityTask, EventId, RunClosed, RunId, WorkflowId,
+};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -104,17 +106,22 @@ impl Running {
             || (!task.detached && remembered.contains(&Ending::Run(task.run_id.clone())))
     }
 
-    /// An owner says something.
-    pub(crate) fn told(&self, message: ControlMessage) {
-        let (ending, reason) = match message {
-            ControlMessage::ActivityCancelRequested(m) => {
-                (Ending::Activity(m.run_id, m.scheduled_event_id), CancelReason::Requested)
-            }
-            ControlMessage::ActivityClosed(m) => {
-                (Ending::Activity(m.run_id, m.scheduled_event_id), CancelReason::NotWanted)
-            }
-            ControlMessage::RunClosed(m) => (Ending::Run(m.run_id), CancelReason::WorkflowClosed),
-        };
+    /// A workflow asks an activity to end.
+    pub(crate) fn cancel_requested(&self, message: ActivityCancelRequested) {
+        self.end(Ending::Activity(message.run_id, message.scheduled_event_id), CancelReason::Requested);
+    }
+
+    /// Nobody waits for an activity any more.
+    pub(crate) fn activity_closed(&self, message: ActivityClosed) {
+        self.end(Ending::Activity(message.run_id, message.scheduled_event_id), CancelReason::NotWanted);
+    }
+
+    /// Nobody waits for a run's activities any more.
+    pub(crate) fn run_closed(&self, message: RunClosed) {
+        self.end(Ending::Run(message.run_id), CancelReason::WorkflowClosed);
+    }
+
+    fn end(&self, ending: Ending, reason: CancelReason) {
         let mut inner = self.inner();
         for attempt in inner.attempts.values().filter(|attempt| attempt.is_meant_by(&ending)) {
             attempt.link.cancel(reason);
@@ -178,8 +185,6 @@ fn interval(timeout: Option<Duration>) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use tidewright_schemas::{ActivityCancelRequested, RunClosed};
-
     use super::*;
 
     fn task(run: &str, scheduled_event_id: EventId, detached: bool) -> ActivityTask {
@@ -195,13 +200,13 @@ mod tests {
         WorkflowId::new("w").unwrap()
     }
 
-    fn cancel(run: &str, scheduled_event_id: EventId) -> ControlMessage {
+    fn cancel(run: &str, scheduled_event_id: EventId) -> ActivityCancelRequested {
         let run_id = RunId::from_text(run);
-        ActivityCancelRequested { workflow_id: workflow_id(), run_id, scheduled_event_id }.into()
+        ActivityCancelRequested { workflow_id: workflow_id(), run_id, scheduled_event_id }
     }
 
-    fn closed(run: &str) -> ControlMessage {
-        RunClosed { workflow_id: workflow_id(), run_id: RunId::from_text(run) }.into()
+    fn closed(run: &str) -> RunClosed {
+        RunClosed { workflow_id: workflow_id(), run_id: RunId::from_text(run) }
     }
 
     #[test]
@@ -210,8 +215,8 @@ mod tests {
         let [a, b, detached, other] =
             [task("r", 5, false), task("r", 6, false), task("r", 7, true), task("s", 5, false)]
                 .map(|task| running.enter(&task));
-        running.told(cancel("r", 5));
-        running.told(closed("r"));
+        running.cancel_requested(cancel("r", 5));
+        running.run_closed(closed("r"));
         assert_eq!(a.link.cancel_reason(), Some(CancelReason::Requested));
         assert_eq!(b.link.cancel_reason(), Some(CancelReason::WorkflowClosed));
         assert_eq!((detached.link.cancel_reason(), other.link.cancel_reason()), (None, None));
@@ -222,11 +227,11 @@ mod tests {
     #[test]
     fn what_is_said_before_a_task_comes_is_remembered_and_for_a_while_only() {
         let running = Running::default();
-        running.told(cancel("r", 5));
-        running.told(closed("s"));
+        running.cancel_requested(cancel("r", 5));
+        running.run_closed(closed("s"));
         assert!(running.is_to_end(&task("r", 5, false)) && running.is_to_end(&task("s", 9, false)));
         assert!(!running.is_to_end(&task("r", 6, false)) && !running.is_to_end(&task("s", 9, true)));
-        (0..REMEMBERED_MAX).for_each(|number| running.told(closed(&format!("run-{number}"))));
+        (0..REMEMBERED_MAX).for_each(|number| running.run_closed(closed(&format!("run-{number}"))));
         assert!(!running.is_to_end(&task("r", 5, false)));
         let inner = running.inner();
         assert_eq!((inner.remembered.len(), inner.oldest_first.len()), (REMEMBERED_MAX, REMEMBERED_MAX));

@@ -66,6 +66,8 @@ pub fn told(told: &WorkersTold) -> String {
         ControlMessage::ActivityCancelRequested(m) => format!("to cancel activity {}", m.scheduled_event_id),
         ControlMessage::ActivityClosed(m) => format!("that activity {} is closed", m.scheduled_event_id),
         ControlMessage::RunClosed(_) => "that the run is closed".to_owned(),
+        // Nodes offer tasks by what they hear of workers; it follows from no record.
+        ControlMessage::ActivityTaskOffered(_) => "that a task is offered".to_owned(),
     };
     format!("{} told {message}", told.task_queues.join(" and "))
 }
