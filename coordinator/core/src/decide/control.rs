@@ -8,6 +8,8 @@
 //!
 //! A request that the run has taken already is answered again and changes nothing (R21).
 
+use std::ops::ControlFlow;
+
 use tidewright_schemas::limits::{NAME_BYTES_MAX, PAYLOAD_BYTES_MAX};
 use tidewright_schemas::{
     Answer, Answered, Payload, ReplyTo, RequestAccepted, RequestCancelWorkflow, RunId, SignalWorkflow,
@@ -30,13 +32,11 @@ pub(super) fn signal<R: Rows>(
     let request_id = command.request_id.as_ref().or(request.event_id.as_ref());
     check_signal(id, &command.signal_name, command.input.as_ref())?;
     check_names(&[("request_id", request_id), ("identity", command.identity.as_ref())])?;
-    let (run_id, run) = find(state, id, command.run_id.as_ref())?;
-    if let Some(request_id) = request_id
-        && state.request_accepted(id, &run_id, request_id)?
-    {
-        return Ok(accepted_before(id, command.reply_to.as_ref(), run_id));
-    }
-    must_be_open(id, &run_id, &run)?;
+    let asked = Asked { run_id: command.run_id.as_ref(), request_id, reply_to: command.reply_to.as_ref() };
+    let (run_id, run) = match asked.open_run(state, id)? {
+        ControlFlow::Continue(open) => open,
+        ControlFlow::Break(answered) => return Ok(answered),
+    };
     let mut draft = Draft::of(id, &run_id, &run, context);
     let signaled = WorkflowExecutionSignaled {
         signal_name: command.signal_name.clone(),
@@ -59,13 +59,11 @@ pub(super) fn request_cancel<R: Rows>(
     let id = &request.workflow_id;
     let request_id = command.request_id.as_ref().or(request.event_id.as_ref());
     check_names(&[("request_id", request_id), ("identity", command.identity.as_ref())])?;
-    let (run_id, run) = find(state, id, command.run_id.as_ref())?;
-    if let Some(request_id) = request_id
-        && state.request_accepted(id, &run_id, request_id)?
-    {
-        return Ok(accepted_before(id, command.reply_to.as_ref(), run_id));
-    }
-    must_be_open(id, &run_id, &run)?;
+    let asked = Asked { run_id: command.run_id.as_ref(), request_id, reply_to: command.reply_to.as_ref() };
+    let (run_id, run) = match asked.open_run(state, id)? {
+        ControlFlow::Continue(open) => open,
+        ControlFlow::Break(answered) => return Ok(answered),
+    };
     if run.cancel_requested {
         return Ok(accepted_before(id, command.reply_to.as_ref(), run_id));
     }
@@ -90,13 +88,11 @@ pub(super) fn terminate<R: Rows>(
     let request_id = command.request_id.as_ref().or(request.event_id.as_ref());
     check_names(&[("request_id", request_id), ("identity", command.identity.as_ref())])?;
     check_payload(id, "details", command.details.as_ref())?;
-    let (run_id, run) = find(state, id, command.run_id.as_ref())?;
-    if let Some(request_id) = request_id
-        && state.request_accepted(id, &run_id, request_id)?
-    {
-        return Ok(accepted_before(id, command.reply_to.as_ref(), run_id));
-    }
-    must_be_open(id, &run_id, &run)?;
+    let asked = Asked { run_id: command.run_id.as_ref(), request_id, reply_to: command.reply_to.as_ref() };
+    let (run_id, run) = match asked.open_run(state, id)? {
+        ControlFlow::Continue(open) => open,
+        ControlFlow::Break(answered) => return Ok(answered),
+    };
     let terminated = WorkflowExecutionTerminated {
         reason: command.reason.as_deref().map(fit::text),
         details: command.details.clone(),
@@ -108,6 +104,35 @@ pub(super) fn terminate<R: Rows>(
     draft.close_tasks(state, &run, fit::json_bytes(&terminated))?;
     draft.event(terminated);
     Ok(accept(draft, command.reply_to.as_ref(), run_id))
+}
+
+/// What requests of an open run have in common.
+struct Asked<'a> {
+    run_id: Option<&'a RunId>,
+    request_id: Option<&'a String>,
+    reply_to: Option<&'a ReplyTo>,
+}
+
+impl Asked<'_> {
+    /// The open run; or the same answer again if the run, closed by now or not, has taken this very request.
+    fn open_run<R: Rows>(
+        &self,
+        state: &State<'_, R>,
+        id: &WorkflowId,
+    ) -> Result<ControlFlow<Decided, (RunId, RunRow)>, Refusal> {
+        let (run_id, run) = find(state, id, self.run_id)?;
+        if let Some(request_id) = self.request_id
+            && state.request_accepted(id, &run_id, request_id)?
+        {
+            return Ok(ControlFlow::Break(accepted_before(id, self.reply_to, run_id)));
+        }
+        if run.is_open() {
+            return Ok(ControlFlow::Continue((run_id, run)));
+        }
+        let closed = run.status.as_str();
+        let message = format!("workflow `{id}`, run {run_id}, is closed ({closed}); nothing can be asked of it");
+        Err(Rejection { code: "TW0207", message, run_id: Some(run_id) }.into())
+    }
 }
 
 /// The run that is meant: the one that is named, or the workflow's latest.
@@ -128,15 +153,6 @@ pub(super) fn find<R: Rows>(
     let which = run_id.map(|run_id| format!(", run {run_id},")).unwrap_or_default();
     let message = format!("there is no workflow `{id}`{which} in this namespace; was it started, and is it retained?");
     Err(Rejection::new("TW0206", message).into())
-}
-
-fn must_be_open(id: &WorkflowId, run_id: &RunId, run: &RunRow) -> Result<(), Rejection> {
-    if run.is_open() {
-        return Ok(());
-    }
-    let message =
-        format!("workflow `{id}`, run {run_id}, is closed ({}); nothing can be asked of it", run.status.as_str());
-    Err(Rejection { code: "TW0207", message, run_id: Some(run_id.clone()) })
 }
 
 /// Whether a signal may be sent to any workflow.
