@@ -29,7 +29,8 @@ pub struct WorkflowTask {
     pub started_event_id: EventId,
     /// When the task was sent, in milliseconds since 1970: the run's time during this activation.
     pub started_time_ms: u64,
-    /// Limit for the task, in milliseconds, if the workflow's start set one.
+    /// Limit for the task, in milliseconds, if the workflow's start set one. It counts from when the task is begun, and its
+    /// worker keeps to it: it fails an overdue task with a timeout (R26).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow_task_timeout_ms: Option<u64>,
     /// `WorkflowTaskStarted` of the last accepted task; 0 if there was none.

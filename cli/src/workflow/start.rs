@@ -50,6 +50,9 @@ pub(crate) struct StartOptions {
     /// Limit for one run
     #[arg(long, value_name = "DURATION", value_parser = crate::config::duration)]
     run_timeout: Option<Duration>,
+    /// Limit for advancing the workflow once, from when a worker begins to
+    #[arg(long, value_name = "DURATION", value_parser = crate::config::duration)]
+    task_timeout: Option<Duration>,
     /// How long the first workflow task waits
     #[arg(long, value_name = "DURATION", value_parser = crate::config::duration)]
     start_delay: Option<Duration>,
@@ -205,6 +208,7 @@ fn command(options: StartOptions) -> Result<StartWorkflow, CliError> {
         workflow_id_conflict_policy: options.id_conflict_policy.map(Into::into),
         workflow_execution_timeout_ms: options.execution_timeout.map(ms),
         workflow_run_timeout_ms: options.run_timeout.map(ms),
+        workflow_task_timeout_ms: options.task_timeout.map(ms),
         start_delay_ms: options.start_delay.map(ms),
         memo: options.memo.into_iter().collect(),
         identity: Some(identity()),

@@ -36,7 +36,8 @@ pub struct StartWorkflow {
     /// Limit for one run, in milliseconds. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow_run_timeout_ms: Option<u64>,
-    /// Limit for one workflow task, in milliseconds. Default: the worker's own.
+    /// Limit for one workflow task, in milliseconds, from when a worker begins it. Default: none but the worker's own for
+    /// code that keeps its thread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow_task_timeout_ms: Option<u64>,
     /// How long the first workflow task waits, in milliseconds. Default: it does not.

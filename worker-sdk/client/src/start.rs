@@ -41,6 +41,7 @@ struct Options {
     conflict: Option<WorkflowIdConflictPolicy>,
     execution_timeout: Option<Duration>,
     run_timeout: Option<Duration>,
+    task_timeout: Option<Duration>,
     start_delay: Option<Duration>,
     memo: BTreeMap<String, Payload>,
 }
@@ -108,6 +109,13 @@ impl<O, S> StartCall<O, S> {
         self
     }
 
+    /// Limit for advancing the workflow once: a workflow task that a worker has begun and that is not done by then is
+    /// tried again. None by default; code that keeps its thread is given up in any case (TW0904).
+    pub fn task_timeout(mut self, timeout: Duration) -> Self {
+        self.options.task_timeout = Some(timeout);
+        self
+    }
+
     /// How long the first workflow task waits. A signal-with-start ends the wait, an ordinary signal does not.
     pub fn start_delay(mut self, delay: Duration) -> Self {
         self.options.start_delay = Some(delay);
@@ -144,6 +152,7 @@ impl<O, S> StartCall<O, S> {
             workflow_id_conflict_policy: self.options.conflict,
             workflow_execution_timeout_ms: self.options.execution_timeout.map(millis),
             workflow_run_timeout_ms: self.options.run_timeout.map(millis),
+            workflow_task_timeout_ms: self.options.task_timeout.map(millis),
             start_delay_ms: self.options.start_delay.map(millis),
             memo: self.options.memo,
             identity: Some(self.client.config().identity.clone()),

@@ -12,7 +12,9 @@ use support::log::Log;
 use support::{Engine, begun, run, soon};
 use tidewright::prelude::*;
 use tidewright::{WorkerError, WorkerOptions};
-use tidewright_schemas::{Command, FailWorkflowTask, RunId, WorkflowTask, WorkflowTaskFailedCause};
+use tidewright_schemas::{
+    Command, FailWorkflowTask, FailureInfo, RunId, TimeoutType, WorkflowTask, WorkflowTaskFailedCause,
+};
 
 /// What blocked code waits for, by the name of the gate.
 static GATES: (Mutex<BTreeMap<String, bool>>, Condvar) = (Mutex::new(BTreeMap::new()), Condvar::new());
@@ -159,5 +161,35 @@ async fn a_worker_whose_code_keeps_its_thread_stops_when_it_is_told_to() {
     let blocked = blocking_task(&engine, &gate);
     engine.send_workflow_task(&blocked).await;
     failure(&mut engine, &blocked).await;
+    worker.stop().await;
+}
+
+/// A watchdog that would wait for longer than any test.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_is_overdue_times_out_and_its_run_goes_on_when_the_code_has_returned() {
+    Log::capture();
+    let gate = Gate("overdue");
+    let mut engine = Engine::start().await;
+    let worker = run(engine.worker().workflow(blocks).workflow(sleeps).options(options(10, 3_600_000)));
+    let mut overdue = blocking_task(&engine, &gate);
+    overdue.workflow_task_timeout_ms = Some(100);
+    engine.send_workflow_task(&overdue).await;
+    let failed = failure(&mut engine, &overdue).await.failure;
+    let FailureInfo::Timeout(timeout) = &failed.info else { panic!("{failed:?}") };
+    assert_eq!(timeout.timeout_type, TimeoutType::StartToClose);
+    assert!(failed.message.contains("TW0906") && failed.message.contains("blocking.rs:"), "{}", failed.message);
+    engine.send_workflow_task(&overdue).await;
+    assert!(failure(&mut engine, &overdue).await.failure.message.contains("still"));
+    gate.open();
+    let in_time = loop {
+        let again = blocking_task(&engine, &gate);
+        engine.send_workflow_task(&again).await;
+        match engine.outcome().await.0 {
+            Command::CompleteWorkflowTask(done) => break done.token == again.token,
+            Command::FailWorkflowTask(failed) if failed.failure.message.contains("still") => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(in_time);
     worker.stop().await;
 }

@@ -8,7 +8,7 @@ use tidewright::prelude::*;
 use tidewright::{WorkerError, WorkerOptions};
 use tidewright_runtime::Life;
 use tidewright_schemas::api::WorkflowStatus;
-use tidewright_schemas::{EventAttributes, WorkflowTaskFailedCause};
+use tidewright_schemas::{EventAttributes, TimeoutType, WorkflowTaskFailedCause};
 
 /// Whether the code may go on: what it should not wait for.
 static GATE: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
@@ -67,5 +67,35 @@ async fn a_worker_whose_every_slot_is_lost_makes_way_for_another() -> anyhow::Re
     let _other = world.run(worker(&world)?);
     assert_eq!(world.outcome("w").await?.status, WorkflowStatus::Completed);
     world.history("w").await?;
+    Ok(())
+}
+
+/// Whether the other code may go on.
+static OTHER_GATE: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+
+#[workflow]
+async fn waits_for_another_lock(_ctx: &WorkflowContext) -> WorkflowResult<()> {
+    let gate = OTHER_GATE.0.lock().unwrap_or_else(PoisonError::into_inner);
+    drop(OTHER_GATE.1.wait_while(gate, |is_open| !*is_open));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_overdue_workflow_task_times_out_in_history_and_is_tried_again() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let client = world.client()?;
+    let _worker = world.run(Worker::new(&client, "q").workflow(waits_for_another_lock));
+    client.start(waits_for_another_lock, ()).id("w").task_queue("q").task_timeout(500.millis()).await?;
+    let timed_out = world.event("w", |event| match event {
+        EventAttributes::WorkflowTaskTimedOut(timed_out) => Some(timed_out.clone()),
+        _ => None,
+    });
+    let timed_out = timed_out.await?;
+    assert_eq!(timed_out.timeout_type, TimeoutType::StartToClose);
+    let message = timed_out.failure.map(|failure| failure.message).unwrap_or_default();
+    assert!(message.contains("TW0906: workflow w, run "), "{message}");
+    *OTHER_GATE.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    OTHER_GATE.1.notify_all();
+    assert_eq!(world.outcome("w").await?.status, WorkflowStatus::Completed);
     Ok(())
 }

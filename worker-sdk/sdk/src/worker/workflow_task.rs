@@ -1,14 +1,15 @@
 //! Advances one run by one workflow task: a task and perhaps a cached run in, a command and perhaps a run to cache out.
 
+use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tidewright_client::{HistoryPages, HistoryRange};
-use tidewright_replay::{Note, ReplayError, Run, RunInfo, WorkflowStart};
+use tidewright_replay::{Note, Place, ReplayError, Run, RunInfo, WorkflowStart};
 use tidewright_schemas::limits::{COMMAND_BYTES_MAX, DECISIONS_MAX};
 use tidewright_schemas::{
-    Command, CompleteWorkflowTask, Decision, FailWorkflowTask, Failure, HistoryEvent, WorkerIdentity, WorkflowTask,
-    WorkflowTaskFailedCause,
+    Command, CompleteWorkflowTask, Decision, FailWorkflowTask, Failure, HistoryEvent, TimeoutType, WorkerIdentity,
+    WorkflowTask, WorkflowTaskFailedCause,
 };
 use tracing::Span;
 use uuid::Uuid;
@@ -46,12 +47,32 @@ enum Problem {
     StillBlocked,
     #[error("the worker could not run the workflow's code: {0}")]
     NoThread(NoResult),
+    #[error("the workflow task was not done within its timeout of {0:?}; {1}")]
+    Overdue(Duration, Where),
     #[error("the workflow asks for {0} things at once, and at most {DECISIONS_MAX} are allowed; do it in portions")]
     TooManyDecisions(usize),
     #[error(
         "the completion takes {0} bytes, and at most {COMMAND_BYTES_MAX} are allowed; pass references to large data"
     )]
     TooLarge(usize),
+}
+
+/// Where an overdue task stood.
+#[derive(Debug)]
+enum Where {
+    /// In the workflow's code.
+    Code(Place),
+    /// The history that it builds on was on its way, or the code waited for a thread.
+    Elsewhere,
+}
+
+impl fmt::Display for Where {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(place) => write!(f, "the code's last await: {place}"),
+            Self::Elsewhere => f.write_str("its history was on its way, or the worker had no thread for its code"),
+        }
+    }
 }
 
 impl Problem {
@@ -66,6 +87,8 @@ impl Problem {
                 WorkflowTaskFailedCause::WorkflowWorkerUnhandledFailure
             }
             Self::TooManyDecisions(_) | Self::TooLarge(_) => WorkflowTaskFailedCause::CompletionTooLarge,
+            // History tells of a timeout without a cause.
+            Self::Overdue(..) => WorkflowTaskFailedCause::Unspecified,
         }
     }
 
@@ -81,6 +104,7 @@ impl Problem {
         match self {
             Self::Replay(error) => error.code(),
             Self::Blocked(_) | Self::StillBlocked => Some("TW0904"),
+            Self::Overdue(..) => Some("TW0906"),
             _ => None,
         }
     }
@@ -110,7 +134,7 @@ pub(crate) struct Advancer<'a> {
 impl Advancer<'_> {
     /// Advances a run. A cached run that does not fit is thrown away.
     pub(crate) async fn advance(&self, task: &Arc<WorkflowTask>, cached: Option<CachedRun>) -> Advanced {
-        match self.decide(task, cached).await {
+        match self.decide_in_time(task, cached).await {
             Ok(advanced) => advanced,
             Err(problem) => {
                 let failed = self.failed(task, &problem);
@@ -136,8 +160,23 @@ impl Advancer<'_> {
             Some(code) => format!("{code}: workflow {}, run {}: {problem}", task.workflow_id, task.run_id),
             None => problem.to_string(),
         };
-        let failure: Failure = *application(problem.error_type(), message, false);
+        let failure: Failure = match problem {
+            Problem::Overdue(..) => Failure::timeout(TimeoutType::StartToClose, message),
+            _ => *application(problem.error_type(), message, false),
+        };
         FailWorkflowTask { token: task.token.clone(), cause: problem.cause(), failure, worker: self.worker.clone() }
+    }
+
+    /// A task's timeout counts from when it is begun here, not while it waits in its topic. Without one, the watchdog alone
+    /// watches it: a long history takes as long as it takes.
+    async fn decide_in_time(&self, task: &Arc<WorkflowTask>, cached: Option<CachedRun>) -> Result<Advanced, Problem> {
+        let Some(timeout) = task.workflow_task_timeout_ms.map(Duration::from_millis) else {
+            return self.decide(task, cached).await;
+        };
+        tokio::time::timeout(timeout, self.decide(task, cached)).await.unwrap_or_else(|_| {
+            let place = self.threads.give_up(&task.run_id);
+            Err(Problem::Overdue(timeout, place.map_or(Where::Elsewhere, Where::Code)))
+        })
     }
 
     async fn decide(&self, task: &Arc<WorkflowTask>, cached: Option<CachedRun>) -> Result<Advanced, Problem> {

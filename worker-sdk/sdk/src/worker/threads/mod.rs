@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use tidewright_replay::{Run, catch};
+use tidewright_replay::{Place, Run, catch};
 use tidewright_schemas::RunId;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
@@ -123,6 +123,20 @@ impl WorkflowThreads {
     pub(crate) fn is_given_up(&self, run_id: &RunId) -> bool {
         let state = self.shared.lock();
         state.watched.values().any(|watched| watched.standing == Standing::GivenUp && watched.info.run_id == *run_id)
+    }
+
+    /// Nobody waits for this run's code any more. If it has a thread, that is lost until it returns; says where the code
+    /// awaited something last.
+    pub(crate) fn give_up(&self, run_id: &RunId) -> Option<Place> {
+        let mut state = self.shared.lock();
+        let mut of_run = state.watched.values_mut().filter(|watched| watched.info.run_id == *run_id);
+        let last_await = of_run.next_back().map(Watched::give_up)?;
+        // Another takes its place.
+        let unserved = self.shared.add_threads(&mut state);
+        drop(state);
+        drop(unserved);
+        self.shared.tell_given_up();
+        Some(last_await)
     }
 
     /// How many threads are lost for now, each with a slot.

@@ -86,7 +86,7 @@ impl Watched {
             Standing::Runs | Standing::Blocks => return None,
         };
         self.standing = standing;
-        let blocked = Blocked { still_for: self.still_for, last_await: Place(self.last_await.location()) };
+        let blocked = Blocked { still_for: self.still_for, last_await: self.last_await() };
         if standing == Standing::GivenUp
             && let Some(give_up) = self.give_up.take()
         {
@@ -94,6 +94,16 @@ impl Watched {
             drop(give_up.send(blocked.clone()));
         }
         Some(blocked)
+    }
+
+    /// Nobody waits for it any more. Says where it awaited something last.
+    pub(super) fn give_up(&mut self) -> Place {
+        self.standing = Standing::GivenUp;
+        self.last_await()
+    }
+
+    fn last_await(&self) -> Place {
+        Place(self.last_await.location())
     }
 
     /// For how long it has stood still when it was last looked at.
