@@ -1,5 +1,8 @@
 //! Failures: what went wrong, with its chain of causes.
 
+use std::error::Error;
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -253,6 +256,33 @@ impl Failure {
         shorten(&mut self.stack_trace);
         self.cause = self.cause.map(|cause| Box::new(cause.shortened()));
         self
+    }
+}
+
+/// Its source is its cause.
+impl Error for Failure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.cause.as_deref().map(|cause| cause as &dyn Error)
+    }
+}
+
+/// `{}` shows what it adds to its cause, `{:#}` the causes, too.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.own_message())?;
+        match &self.cause {
+            Some(cause) if f.alternate() => write!(f, ": {cause:#}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Failure {
+    /// The message without that of the cause, which an activity's failure ends with for those who see one line only.
+    fn own_message(&self) -> &str {
+        let cause = self.cause.as_ref().map_or("", |cause| cause.message.as_str());
+        let own = self.message.strip_suffix(cause).and_then(|message| message.strip_suffix(": "));
+        own.filter(|_| !cause.is_empty()).unwrap_or(&self.message)
     }
 }
 

@@ -35,7 +35,7 @@ async fn story(client: Client, journal: Arc<Journal>) -> anyhow::Result<()> {
         }
         match run.result().await {
             Ok(receipt) => println!("  {receipt:?}"),
-            Err(error) => println!("  {error}"),
+            Err(error) => println!("  {error:#}"),
         }
         println!("  {}", journal.of(run.workflow_id()).join(", "));
     }

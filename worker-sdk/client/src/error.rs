@@ -1,5 +1,8 @@
 //! What can go wrong, by operation.
 
+use std::error::Error;
+use std::fmt;
+
 use tidewright_log::CallError;
 use tidewright_schemas::api::{Problem, WorkflowStatus};
 use tidewright_schemas::{Failure, PayloadError, RunId, WorkflowId, WorkflowIdError};
@@ -191,9 +194,9 @@ pub enum ResultError {
     Read(#[from] ReadError),
 }
 
-/// A workflow failed, was cancelled, terminated, or timed out: [`failure`](Self::failure) tells which.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("workflow {workflow_id} ended as {}: {} ({})", .status.as_str(), .failure.message, .failure.error_type())]
+/// A workflow failed, was cancelled, terminated, or timed out: [`failure`](Self::failure) tells which. Its
+/// [sources](Error::source) are the failure's causes; `{:#}` shows them, too.
+#[derive(Debug, Clone, PartialEq)]
 pub struct WorkflowFailed {
     /// Which workflow.
     pub workflow_id: WorkflowId,
@@ -203,6 +206,20 @@ pub struct WorkflowFailed {
     pub status: WorkflowStatus,
     /// Why.
     pub failure: Box<Failure>,
+}
+
+impl fmt::Display for WorkflowFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (status, error_type) = (self.status.as_str(), self.failure.error_type());
+        write!(f, "workflow {} ended as {status} ({error_type}): ", self.workflow_id)?;
+        fmt::Display::fmt(&self.failure, f)
+    }
+}
+
+impl Error for WorkflowFailed {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.failure.source()
+    }
 }
 
 impl WorkflowFailed {

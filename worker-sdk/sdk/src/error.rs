@@ -1,6 +1,8 @@
 //! Errors: what activities and workflows return, and what a workflow sees of an activity that failed.
 //!
-//! [`ActivityError`] and [`WorkflowError`] take any standard error by `?`, which is why they are none themselves.
+//! [`ActivityError`] and [`WorkflowError`] take any standard error by `?`, which is why they are none themselves; their
+//! [`Failure`] is one. They are two types since only an activity's error says how it is retried, and only a workflow's
+//! ends a workflow: neither can be returned in the other's place by accident.
 
 use std::any::Any;
 use std::error::Error;
@@ -70,6 +72,12 @@ impl ActivityError {
     pub fn caused_by(mut self, cause: &(dyn Error + 'static)) -> Self {
         self.failure.cause = Some(failure_of(cause, "Error"));
         self
+    }
+
+    /// The failure as it goes into history: a standard error, with its causes.
+    #[must_use]
+    pub fn failure(&self) -> &Failure {
+        &self.failure
     }
 
     /// The failure as it goes into history.
@@ -145,6 +153,12 @@ impl WorkflowError {
         self
     }
 
+    /// The failure as it goes into history: a standard error, with its causes.
+    #[must_use]
+    pub fn failure(&self) -> &Failure {
+        &self.failure
+    }
+
     /// The failure as it goes into history.
     #[must_use]
     pub fn into_failure(self) -> Failure {
@@ -175,7 +189,7 @@ macro_rules! shows_its_failure {
         $(
             impl fmt::Display for $name {
                 fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                    f.write_str(&self.failure.message)
+                    fmt::Display::fmt(&self.failure, f)
                 }
             }
 
@@ -191,6 +205,10 @@ macro_rules! shows_its_failure {
 shows_its_failure!(ActivityError, WorkflowError, ActivityFailed);
 
 /// An activity failed for good: what its workflow gets instead of a result.
+///
+/// Its [sources](Error::source) are its causes, each a [`Failure`] that says by its [`info`](Failure::info) what kind it is:
+/// of the user's code, a timeout with its last heartbeat, a cancellation, another activity's. `{}` shows which activity
+/// failed, `{:#}` why, too.
 pub struct ActivityFailed {
     failure: Box<Failure>,
 }
@@ -274,7 +292,11 @@ impl ActivityFailed {
     }
 }
 
-impl Error for ActivityFailed {}
+impl Error for ActivityFailed {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.failure.source()
+    }
+}
 
 /// A failure of the user's code.
 pub(crate) fn application(error_type: String, message: String, non_retryable: bool) -> Box<Failure> {
@@ -315,6 +337,9 @@ fn failure_of(error: &(dyn Error + 'static), error_type: &str) -> Box<Failure> {
 fn own_failure(error: &(dyn Error + 'static)) -> Option<Box<Failure>> {
     if let Some(failed) = error.downcast_ref::<ActivityFailed>() {
         return Some(failed.failure.clone());
+    }
+    if let Some(failure) = error.downcast_ref::<Failure>() {
+        return Some(Box::new(failure.clone()));
     }
     if error.is::<Canceled>() {
         return Some(WorkflowError::canceled().failure);

@@ -78,6 +78,7 @@ pub use tidewright_client::{
 };
 pub use tidewright_macros::{activities, workflow};
 pub use tidewright_replay::ActivityCancellationType;
+pub use tidewright_schemas::{Failure, FailureInfo, RetryState, TimeoutType};
 pub use worker::{Worker, WorkerError, WorkerOptions};
 pub use workflow::{
     ActivityCall, Canceled, Cancellation, CancellationScope, Condition, Elapsed, Random, Receive, Sleep, Timeout,

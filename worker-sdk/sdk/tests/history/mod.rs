@@ -156,9 +156,13 @@ impl History {
     }
 
     pub fn failed(self, activity_id: &str, error_type: &str) -> Self {
-        let scheduled = self.asked[activity_id];
         let failure = json!({"message": format!("{error_type} happened"),
                              "info": {"type": "Application", "error_type": error_type, "non_retryable": true}});
+        self.failed_with(activity_id, &failure)
+    }
+
+    pub fn failed_with(self, activity_id: &str, failure: &Value) -> Self {
+        let scheduled = self.asked[activity_id];
         self.with(
             "ActivityTaskFailed",
             json!({"scheduled_event_id": scheduled, "started_event_id": 0, "failure": failure,
