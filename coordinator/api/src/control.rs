@@ -6,7 +6,6 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tidewright_schemas::api::AcceptedRequest;
@@ -56,7 +55,7 @@ pub(crate) async fn terminate(
     ask(api, path, &headers, command.into()).await
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeleteParams {
     run_id: Option<String>,

@@ -8,7 +8,6 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use schemars::JsonSchema;
 use serde::Deserialize;
 use tidewright_runtime::PendingPage;
 use tidewright_schemas::{EventId, WorkflowId};
@@ -63,7 +62,7 @@ pub(crate) async fn find(api: &Api, id: &WorkflowId, ask: Ask<'_>) -> Result<Fou
     }
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DescribeParams {
     run_id: Option<String>,
@@ -97,7 +96,7 @@ pub(crate) async fn describe(
     }
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct HistoryParams {
     run_id: Option<String>,
@@ -139,7 +138,7 @@ pub(crate) async fn history(
     }
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResultParams {
     run_id: Option<String>,

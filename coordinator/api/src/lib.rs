@@ -15,7 +15,6 @@ mod list;
 mod list_partition;
 mod metrics_page;
 mod observe;
-mod openapi;
 mod pages;
 mod partition_verbs;
 mod partitions;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use schemars::JsonSchema;
 use serde::Serialize;
 use tidewright_runtime::{PartitionState, PartitionStatus};
 
@@ -16,7 +15,7 @@ pub(crate) async fn healthz() -> Json<Health> {
     Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") })
 }
 
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
 pub(crate) struct Health {
     status: &'static str,
     version: &'static str,
@@ -32,7 +31,7 @@ pub(crate) async fn readyz(State(api): State<Arc<Api>>) -> (StatusCode, Json<Rea
     (if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(body))
 }
 
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
 pub(crate) struct Readiness {
     ready: bool,
     node: String,
@@ -41,7 +40,7 @@ pub(crate) struct Readiness {
     partitions: Vec<Partition>,
 }
 
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
 struct Partition {
     partition: u32,
     state: &'static str,
@@ -57,7 +56,7 @@ struct Partition {
     problem: Option<Stopped>,
 }
 
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
 struct Stopped {
     code: String,
     detail: String,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use tidewright_log::{LogReader, PartitionReader, ReadError, ReaderOptions, Record, StartAt};
+use tidewright_owner::LogRecord;
 use tidewright_owner::presence::{Presence, WorkerSeen};
 use tidewright_schemas::{Beacon, NodeBeacon, TaskKind, headers};
 use tokio::sync::watch;
@@ -36,12 +37,15 @@ pub(crate) struct PresenceBoard {
     silence: Duration,
     /// The partitions that have been read to the end that they had, and how many there are.
     current: Mutex<(BTreeSet<u32>, u32)>,
+    /// Told whenever beacons were read.
+    heard: watch::Sender<()>,
 }
 
 impl PresenceBoard {
     pub(crate) fn new(silence: Duration) -> Self {
         let presence = Mutex::new(nobody(silence));
-        Self { presence, gone: watch::Sender::default(), silence, current: Mutex::default() }
+        let (gone, heard) = (watch::Sender::default(), watch::Sender::default());
+        Self { presence, gone, silence, current: Mutex::default(), heard }
     }
 
     fn presence(&self) -> MutexGuard<'_, Presence> {
@@ -59,6 +63,30 @@ impl PresenceBoard {
 
     pub(crate) fn serves(&self, kind: TaskKind, task_queue: &str) -> bool {
         self.presence().serves(kind, task_queue)
+    }
+
+    /// Whether somebody serves a queue, or comes to do so within `patience`; or else that is not known yet.
+    pub(crate) async fn is_served(&self, kind: TaskKind, task_queue: &str, patience: Duration) -> bool {
+        let mut heard = self.heard.subscribe();
+        let served = async {
+            while self.is_current() && !self.serves(kind, task_queue) {
+                // The sender is this board's own.
+                let _ = heard.changed().await;
+            }
+        };
+        tokio::time::timeout(patience, served).await.is_ok()
+    }
+
+    /// Takes what was read of a partition, which is at its end or not.
+    fn take(&self, partition: u32, records: impl Iterator<Item = LogRecord>, is_at_end: bool) {
+        {
+            let mut presence = self.presence();
+            records.for_each(|record| presence.take(partition, &record));
+        }
+        if is_at_end {
+            self.current().0.insert(partition);
+        }
+        self.heard.send_replace(());
     }
 
     /// Whether who is not known is not there: all that was said before this node began to listen has been read.
@@ -211,12 +239,8 @@ async fn follow(node: &Node, log: &mut PartitionReader, partition: u32) -> ReadE
     loop {
         match log.next_batch(READ_RECORDS, READ_BYTES).await {
             Ok(batch) => {
-                let mut presence = node.presence.presence();
-                batch.records.into_iter().for_each(|record| presence.take(partition, &log_record(record)));
-                drop(presence);
-                if log.position() >= log.end_at_open() {
-                    node.presence.current().0.insert(partition);
-                }
+                let is_at_end = log.position() >= log.end_at_open();
+                node.presence.take(partition, batch.records.into_iter().map(log_record), is_at_end);
             }
             Err(error) => return error,
         }
@@ -253,5 +277,35 @@ async fn upkeep(node: &Node, count: u32, started: Instant) {
             Ok(_) => {}
             Err(error) => tracing::debug!(%error, "the partitions of the workers topic cannot be counted right now"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn beacon_of(task_queue: &str, offset: u64) -> LogRecord {
+        let value = format!(
+            r#"{{"type":"WorkerBeacon","worker":{{"identity":"i","incarnation":"a"}},"state":"Running","started_at_ms":1,
+                "task_queues":[{{"task_queue":"{task_queue}","workflow_tasks":{{"total":1,"used":0}}}}]}}"#
+        );
+        let (key, value) = (Some(b"worker/a".to_vec()), Some(value.into_bytes()));
+        LogRecord { offset, timestamp_ms: 1, key, value, headers: Vec::new() }
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_is_just_started_is_waited_for_and_one_that_is_not_is_not() {
+        let board = PresenceBoard::new(Duration::from_secs(3));
+        let is_served = |patience| board.is_served(TaskKind::Workflow, "q", patience);
+        assert!(is_served(Duration::ZERO).await, "what is there is not known yet");
+        *board.current() = (BTreeSet::new(), 1);
+        board.take(0, [beacon_of("another", 0)].into_iter(), true);
+        assert!(!is_served(Duration::ZERO).await);
+        let (served, ()) = tokio::join!(is_served(Duration::from_secs(60)), async {
+            board.take(0, [beacon_of("another", 1)].into_iter(), true);
+            tokio::task::yield_now().await;
+            board.take(0, [beacon_of("q", 2)].into_iter(), true);
+        });
+        assert!(served);
     }
 }

@@ -22,6 +22,8 @@ use crate::view::PartitionView;
 /// How long a query waits for its answer unless it says so itself, and at most.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);
+/// How long a worker that is not there may take to come: one that is just started writes its first beacon sooner.
+const WORKER_PATIENCE: Duration = Duration::from_secs(2);
 /// How many queries of a node may wait for their answers at the same time.
 const PENDING_MAX: usize = 1_000;
 
@@ -70,24 +72,24 @@ impl Queries {
         if query.query_reject_condition.rejects(status) {
             return Err(QueryError::Rejected { run_id: run_id.clone(), status });
         }
-        self.check_worker(&task_queue)?;
+        self.check_worker(&task_queue, timeout / 2).await?;
         asking.heard(timeout / 2).await?;
         asking.answer().await
     }
 
-    /// Nobody is kept waiting for a worker that is not there.
-    fn check_worker(&self, task_queue: &str) -> Result<(), QueryError> {
-        let presence = &self.node.presence;
-        if presence.is_current() && !presence.serves(TaskKind::Workflow, task_queue) {
-            return Err(QueryError::NoWorker { task_queue: task_queue.to_owned() });
+    /// Nobody is kept waiting for a worker that is not there; but one that is just started may be waited for.
+    async fn check_worker(&self, task_queue: &str, patience: Duration) -> Result<(), QueryError> {
+        let patience = patience.min(WORKER_PATIENCE);
+        if self.node.presence.is_served(TaskKind::Workflow, task_queue, patience).await {
+            return Ok(());
         }
-        Ok(())
+        Err(QueryError::NoWorker { task_queue: task_queue.to_owned() })
     }
 
     /// Sends a query once and waits for what comes back.
     async fn send(&self, outgoing: OutgoingQuery, deadline: Instant) -> Result<Answer, QueryError> {
         let OutgoingQuery { mut task, task_queue, traceparent } = outgoing;
-        self.check_worker(&task_queue)?;
+        self.check_worker(&task_queue, Duration::ZERO).await?;
         let topic = self.node.topics.workflow_tasks(&task_queue);
         if !self.node.task_topics.is_known(&topic) {
             let ensured = self.node.task_topics.ensure(&topic, TopicKind::Tasks).await;
