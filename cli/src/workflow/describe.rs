@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use tidewright_schemas::EventId;
-use tidewright_schemas::api::WorkflowDescription;
+use tidewright_schemas::api::{PendingActivity, WorkflowDescription};
 
 use super::events::payload_text;
 use super::failure::failure_line;
@@ -103,27 +103,57 @@ fn activities(description: &WorkflowDescription) -> String {
     if description.pending_activities.is_empty() {
         return String::new();
     }
-    let headings = ["ID", "ACTIVITY", "STATE", "SINCE", "ATTEMPT", "NEXT", "WORKER", "LAST FAILURE"];
+    let headings = [
+        "ID",
+        "ACTIVITY",
+        "TASK QUEUE",
+        "STATE",
+        "SINCE",
+        "ATTEMPT",
+        "NEXT",
+        "WORKER",
+        "HEARTBEAT",
+        "DETAILS",
+        "LAST FAILURE",
+    ];
     let mut rows = vec![headings.map(str::to_owned).to_vec()];
-    rows.extend(description.pending_activities.iter().map(|activity| {
-        let since_ms = activity.started_time_ms.or(activity.attempt_scheduled_time_ms);
-        let attempt = match activity.maximum_attempts {
-            0 => activity.attempt.to_string(),
-            most => format!("{} of {most}", activity.attempt),
-        };
-        vec![
-            one_line(&activity.activity_id, NAME_SHOWN),
-            one_line(&activity.activity_type, NAME_SHOWN),
-            format!("{:?}", activity.state),
-            since_ms.map(rfc3339).unwrap_or_default(),
-            attempt,
-            activity.next_attempt_ms.map(rfc3339).unwrap_or_default(),
-            one_line(activity.last_worker.as_deref().unwrap_or_default(), NAME_SHOWN),
-            activity.last_failure.as_ref().map(|f| one_line(&failure_line(f), FAILURE_SHOWN)).unwrap_or_default(),
-        ]
-    }));
+    let of_workflow = &description.summary.task_queue;
+    rows.extend(description.pending_activities.iter().map(|activity| cells(activity, of_workflow).to_vec()));
     let (shown, all) = (description.pending_activities.len(), description.pending_activity_count);
-    format!("\npending activities{}\n{}", of_all(shown, all), table(&rows))
+    format!("\npending activities{}\n{}", of_all(shown, all), table(&without_empty_columns(rows)))
+}
+
+/// What is shown of an activity, in the order of the headings.
+fn cells(activity: &PendingActivity, queue_of_workflow: &str) -> [String; 11] {
+    let since_ms = activity.started_time_ms.or(activity.attempt_scheduled_time_ms);
+    let attempt = match activity.maximum_attempts {
+        0 => activity.attempt.to_string(),
+        most => format!("{} of {most}", activity.attempt),
+    };
+    let cancel = if activity.cancel_requested { ", cancel requested" } else { "" };
+    let elsewhere = Some(activity.task_queue.as_str()).filter(|queue| *queue != queue_of_workflow);
+    [
+        one_line(&activity.activity_id, NAME_SHOWN),
+        one_line(&activity.activity_type, NAME_SHOWN),
+        one_line(elsewhere.unwrap_or_default(), NAME_SHOWN),
+        format!("{:?}{cancel}", activity.state),
+        since_ms.map(rfc3339).unwrap_or_default(),
+        attempt,
+        activity.next_attempt_ms.map(rfc3339).unwrap_or_default(),
+        one_line(activity.last_worker.as_deref().unwrap_or_default(), NAME_SHOWN),
+        activity.last_heartbeat_time_ms.map(rfc3339).unwrap_or_default(),
+        activity.heartbeat_details.as_ref().map(|d| one_line(&payload_text(d), NAME_SHOWN)).unwrap_or_default(),
+        activity.last_failure.as_ref().map(|f| one_line(&failure_line(f), FAILURE_SHOWN)).unwrap_or_default(),
+    ]
+}
+
+/// Leaves out the columns in which nothing stands below the heading.
+fn without_empty_columns(rows: Vec<Vec<String>>) -> Vec<Vec<String>> {
+    let columns = rows.first().map_or(0, Vec::len);
+    let is_used: Vec<bool> =
+        (0..columns).map(|column| rows.iter().skip(1).any(|row| !row[column].is_empty())).collect();
+    let kept = |row: Vec<String>| row.into_iter().zip(&is_used).filter(|(_, used)| **used).map(|(cell, _)| cell);
+    rows.into_iter().map(|row| kept(row).collect()).collect()
 }
 
 fn timers(description: &WorkflowDescription) -> String {
@@ -155,9 +185,14 @@ mod tests {
             "history_size_bytes": 1234, "history_digest": "d", "buffered_events": 1,
             "pending_workflow_task": {"attempt":3,"backing_off":true,"time_ms":1790000009000,
                 "last_failure":{"message":"boom","info":{"type":"Server","code":"TW0302"}}},
-            "pending_activities": [{"scheduled_event_id":5,"activity_id":"1","activity_type":"ProcessPayment","state":"BackingOff",
-                "attempt":2,"maximum_attempts":5,"last_worker":"9@payments","next_attempt_ms":1790000001000,
-                "last_failure":{"message":"it dropped the connection","info":{"type":"Application"}}}],
+            "pending_activities": [
+                {"scheduled_event_id":5,"activity_id":"1","activity_type":"ProcessPayment","task_queue":"payments",
+                 "state":"BackingOff","attempt":2,"maximum_attempts":5,"last_worker":"9@payments",
+                 "next_attempt_ms":1790000001000,
+                 "last_failure":{"message":"it dropped the connection","info":{"type":"Application"}}},
+                {"scheduled_event_id":6,"activity_id":"2","activity_type":"CopyFiles","task_queue":"orders",
+                 "state":"Started","attempt":1,"started_time_ms":1790000000500,"last_worker":"7@files",
+                 "last_heartbeat_time_ms":1790000000900,"heartbeat_details":{"files":17},"cancel_requested":true}],
             "pending_timers": [{"timer_id":"t","started_event_id":6,"due_ms":1790000002000}],
             "pending_activity_count": 3, "pending_timer_count": 1, "pending_next_event_id": 7}"#;
         insta::assert_snapshot!(text(&serde_json::from_str(json).unwrap()));
