@@ -50,6 +50,12 @@ type Undo = Pin<Box<dyn Future<Output = WorkflowResult<()>> + Send>>;
 /// }
 /// # let _ = order;
 /// ```
+///
+/// A step may have been done although its activity failed: it timed out, its worker was lost, or its call was cancelled and
+/// not waited for, as [`TryCancel`](crate::ActivityCancellationType::TryCancel) has it. What was registered after the step
+/// is not undone then. Either register the compensation *before* the step, with an input that is known by then, and let it
+/// do nothing if there is nothing to undo; or wait for the outcome with
+/// [`WaitCancellationCompleted`](crate::ActivityCancellationType::WaitCancellationCompleted), which covers cancellation.
 pub struct Saga<S = ()> {
     cleanup: CancellationScope<S>,
     compensations: Vec<(String, Undo)>,
@@ -95,7 +101,7 @@ impl<S: Send + 'static> Saga<S> {
         self
     }
 
-    /// Undoes the step that was just done by an activity. Its options are those that the activity defines; for others see
+    /// Undoes a step by an activity: the one that was just done, or one that is about to begin. Its options are those that the activity defines; for others see
     /// [`on_failure_call`](Self::on_failure_call).
     #[track_caller]
     pub fn on_failure<A>(&mut self, activity: A, input: impl Borrow<A::Input>)
@@ -107,7 +113,7 @@ impl<S: Send + 'static> Saga<S> {
         self.on_failure_call(call);
     }
 
-    /// Undoes the step that was just done by a call of an activity, which is made only then.
+    /// Undoes a step by a call of an activity, which is made only then.
     pub fn on_failure_call<O: DeserializeOwned + 'static>(&mut self, call: ActivityCall<O>) {
         let (name, call) = (call.activity_type(), call.in_scope_of(&self.cleanup));
         self.push(name, async move { call.await.map(drop).map_err(WorkflowError::from) });

@@ -327,6 +327,21 @@ fn a_saga_undoes_what_was_done_when_the_workflow_is_asked_to_end() {
 }
 
 #[workflow]
+async fn undoes_what_may_have_happened(ctx: &WorkflowContext) -> WorkflowResult<u64> {
+    let mut steps = Saga::new(ctx);
+    steps.on_failure(Shop::undo_first, 1);
+    steps.run(ctx.activity(Shop::step, 1)).await
+}
+
+#[test]
+fn a_step_that_was_in_flight_is_undone_if_that_was_registered_before_it() {
+    let told = story(undoes_what_may_have_happened, "null", &[&|h| h.cancel_requested(), &|h| h.done("2", "null")]);
+    assert_eq!(told[0], ["schedule 1 Step"]);
+    assert_eq!(told[1], ["cancel the activity of event 5", "schedule 2 UndoFirst"]);
+    assert_eq!(told[2], ["end as cancelled"]);
+}
+
+#[workflow]
 async fn lots(ctx: &WorkflowContext) -> WorkflowResult<String> {
     let (a, b) = (ctx.random::<u64>(), ctx.random::<[u8; 3]>());
     let (c, d) = (ctx.random_range(10..20), ctx.random_range(5..5));
