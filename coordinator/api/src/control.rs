@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tidewright_schemas::api::AcceptedRequest;
@@ -55,7 +56,7 @@ pub(crate) async fn terminate(
     ask(api, path, &headers, command.into()).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeleteParams {
     run_id: Option<String>,

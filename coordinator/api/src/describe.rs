@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tidewright_runtime::PendingPage;
 use tidewright_schemas::{EventId, WorkflowId};
@@ -62,7 +63,7 @@ pub(crate) async fn find(api: &Api, id: &WorkflowId, ask: Ask<'_>) -> Result<Fou
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DescribeParams {
     run_id: Option<String>,
@@ -96,7 +97,7 @@ pub(crate) async fn describe(
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct HistoryParams {
     run_id: Option<String>,
@@ -138,7 +139,7 @@ pub(crate) async fn history(
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResultParams {
     run_id: Option<String>,

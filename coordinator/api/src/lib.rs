@@ -15,6 +15,7 @@ mod list;
 mod list_partition;
 mod metrics_page;
 mod observe;
+mod openapi;
 mod pages;
 mod partition_verbs;
 mod partitions;

@@ -11,6 +11,7 @@ use axum::extract::State;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::future::try_join_all;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tidewright_schemas::api::{WorkflowList, WorkflowStatus};
 
@@ -23,7 +24,7 @@ const PAGE_DEFAULT: usize = 100;
 /// Longest token: a key holds a workflow id, a run id and a few bytes more.
 const TOKEN_BYTES_MAX: usize = 4_096;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListParams {
     status: Option<WorkflowStatus>,

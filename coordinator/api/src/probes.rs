@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tidewright_runtime::{PartitionState, PartitionStatus};
 
@@ -15,7 +16,7 @@ pub(crate) async fn healthz() -> Json<Health> {
     Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") })
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct Health {
     status: &'static str,
     version: &'static str,
@@ -31,7 +32,7 @@ pub(crate) async fn readyz(State(api): State<Arc<Api>>) -> (StatusCode, Json<Rea
     (if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(body))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct Readiness {
     ready: bool,
     node: String,
@@ -40,7 +41,7 @@ pub(crate) struct Readiness {
     partitions: Vec<Partition>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Partition {
     partition: u32,
     state: &'static str,
@@ -56,7 +57,7 @@ struct Partition {
     problem: Option<Stopped>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Stopped {
     code: String,
     detail: String,

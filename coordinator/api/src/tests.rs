@@ -26,6 +26,7 @@ use crate::backend::{Backend, Keyed, Partition, Place};
 use crate::server::ApiServer;
 
 mod asking;
+mod documented;
 mod partitions;
 mod querying;
 mod workers;
@@ -279,7 +280,9 @@ impl Served {
 
     async fn get(&self, path: &str) -> (StatusCode, Value) {
         let response = reqwest::get(format!("{}{path}", self.url)).await.unwrap();
-        (response.status(), response.json().await.unwrap())
+        let (status, answer) = (response.status(), response.json().await.unwrap());
+        documented::check(self, "get", path, status.as_u16(), &answer).await;
+        (status, answer)
     }
 
     async fn problem(&self, path: &str) -> Problem {
@@ -287,7 +290,9 @@ impl Served {
         let status = response.status().as_u16();
         assert_eq!(response.headers()["content-type"], "application/problem+json", "{path}");
         assert_eq!(response.headers().contains_key("retry-after"), status == 503, "{path}");
-        let problem: Problem = response.json().await.unwrap();
+        let answer: Value = response.json().await.unwrap();
+        documented::check(self, "get", path, status, &answer).await;
+        let problem: Problem = serde_json::from_value(answer).unwrap();
         assert_eq!(problem.status, status);
         assert_ne!(problem.title, problem.code, "docs/errors/{}.md is missing", problem.code);
         problem
@@ -298,11 +303,16 @@ impl Served {
     }
 
     async fn post_to(&self, below: &str, body: &str, content_type: &str) -> (StatusCode, Value) {
-        let url = format!("{}/api/v1/namespaces/default/workflows{below}", self.url);
-        let request = reqwest::Client::new().post(url).header("content-type", content_type).body(body.to_owned());
+        let path = format!("/api/v1/namespaces/default/workflows{below}");
+        let request = reqwest::Client::new()
+            .post(format!("{}{path}", self.url))
+            .header("content-type", content_type)
+            .body(body.to_owned());
         let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let response = request.header("traceparent", traceparent).send().await.unwrap();
-        (response.status(), response.json().await.unwrap())
+        let (status, answer) = (response.status(), response.json().await.unwrap());
+        documented::check(self, "post", &path, status.as_u16(), &answer).await;
+        (status, answer)
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tidewright_runtime::{Life, WorkerSeen};
 use tidewright_schemas::WorkerStanding;
@@ -14,7 +15,7 @@ use crate::problem::Failed;
 use crate::request::{Params, Segments};
 use crate::router::Api;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WorkersParams {
     /// Only those that work on this queue.

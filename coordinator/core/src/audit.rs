@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 pub use deletion::waste;
 use tidewright_schemas::{EventAttributes, EventId, RunId, WorkflowId};
 
-use crate::state::keys::{self, ACTIVITY, BUFFERED, DUE, RUN, STARTED_BY, TIMER};
+use crate::state::keys::{self, ACTIVITY, BUFFERED, DUE, OPEN_ID, RUN, STARTED_BY, TIMER};
 use crate::state::{
     ActivityRow, DueTimer, RunRow, State, TimerRow, WorkflowTaskState, activity_timers, decode, run_timers, started_by,
     timer_of,
@@ -65,11 +65,29 @@ impl<R: Rows> Audit<'_, R> {
         for (event_id, row) in &activities {
             self.expect(id, run_id, *event_id, activity_timers(row));
             self.started.extend(started_by(row).map(|by| keys::started_by(by, id, run_id, *event_id)));
+            self.open_id(id, run_id, (ACTIVITY, &row.activity_id), *event_id)?;
         }
         for (event_id, row) in &timers {
             self.expect(id, run_id, *event_id, timer_of(row));
+            self.open_id(id, run_id, (TIMER, &row.timer_id), *event_id)?;
         }
+        let ids = self.rows.scan(&keys::all_of_run(OPEN_ID, id, run_id), &[], usize::MAX)?.len();
+        self.equal(&name, "ids of what is open", ids as u64, (activities.len() + timers.len()) as u64);
         Ok(activities.len() + timers.len() + buffered)
+    }
+
+    /// What is open is found by the id that the workflow gave it.
+    fn open_id(
+        &mut self,
+        id: &WorkflowId,
+        run_id: &RunId,
+        (kind, given): (u8, &str),
+        event_id: EventId,
+    ) -> Result<(), RowsError> {
+        if State(self.rows).open_id(kind, id, run_id, given)? != Some(event_id) {
+            self.problems.push(format!("run {run_id} of `{id}` does not find `{given}` of event {event_id} by its id"));
+        }
+        Ok(())
     }
 
     fn equal(&mut self, name: &str, what: &str, counted: u64, found: u64) {

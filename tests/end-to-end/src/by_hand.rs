@@ -26,6 +26,16 @@ impl<'a> ByHand<'a> {
         self.world.take(&mut self.workflow_tasks).await?.json()
     }
 
+    /// The next task of this workflow; those of others are left unanswered.
+    pub async fn workflow_task_of(&mut self, workflow_id: &str) -> anyhow::Result<Value> {
+        loop {
+            let task = self.workflow_task().await?;
+            if task["workflow_id"] == workflow_id {
+                return Ok(task);
+            }
+        }
+    }
+
     /// The next activity task.
     pub async fn activity_task(&mut self) -> anyhow::Result<Value> {
         self.world.take(&mut self.activity_tasks).await?.json()

@@ -33,11 +33,13 @@ impl Hints {
 }
 
 /// Whom a message is about, and what it says of them.
-fn meant(message: &ControlMessage) -> (&RunId, Option<EventId>, Ended) {
+fn meant(message: &ControlMessage) -> Checked<(&RunId, Option<EventId>, Ended)> {
     match message {
-        ControlMessage::ActivityCancelRequested(it) => (&it.run_id, Some(it.scheduled_event_id), Ended::Asked),
-        ControlMessage::ActivityClosed(it) => (&it.run_id, Some(it.scheduled_event_id), Ended::Closed),
-        ControlMessage::RunClosed(it) => (&it.run_id, None, Ended::Closed),
+        ControlMessage::ActivityCancelRequested(it) => Ok((&it.run_id, Some(it.scheduled_event_id), Ended::Asked)),
+        ControlMessage::ActivityClosed(it) => Ok((&it.run_id, Some(it.scheduled_event_id), Ended::Closed)),
+        ControlMessage::RunClosed(it) => Ok((&it.run_id, None, Ended::Closed)),
+        // Nodes offer, as they know where a record landed; an owner does not.
+        ControlMessage::ActivityTaskOffered(it) => Err(violation("adr11_owners_offer_nothing", format!("{it:?}"))),
     }
 }
 
@@ -63,7 +65,7 @@ impl World {
             return Ok(());
         }
         let message = read_message(record.value.as_deref())?;
-        let (run_id, activity, ended) = meant(&message);
+        let (run_id, activity, ended) = meant(&message)?;
         self.workers[at].hints.remembered.insert((run_id.clone(), activity));
         for place in 0..self.workers[at].jobs.len() {
             let is_meant = self.workers[at].jobs[place].task.is_activity(run_id, activity);
@@ -81,7 +83,7 @@ impl World {
     /// Workers are told only what history says.
     pub(crate) fn check_hint(&mut self, parcel: &Parcel) -> Checked {
         let message = read_message(parcel.value.as_deref())?;
-        let (run_id, activity, ended) = meant(&message);
+        let (run_id, activity, ended) = meant(&message)?;
         let said = self.truth.iter().any(|truth| match (activity, ended) {
             (Some(event_id), Ended::Asked) => truth.attempts.is_asked(run_id, event_id),
             (Some(event_id), Ended::Closed) => {

@@ -9,6 +9,7 @@ use tidewright_schemas::{
 
 use super::activity_cancel::Cancels;
 use super::fit;
+use crate::state::keys::{ACTIVITY, TIMER};
 use crate::state::{RunRow, State};
 use crate::{Rows, RowsError};
 
@@ -18,12 +19,14 @@ pub(super) struct Refused {
     pub(super) problem: String,
 }
 
-/// Timers that decisions may cancel, by their ids.
+/// Timers that decisions speak of, by their ids.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Timers {
-    pub(super) open: BTreeMap<String, EventId>,
+    open: BTreeMap<String, EventId>,
     /// Those whose `TimerFired` is buffered: the workflow does not know yet, and may cancel them.
     fired: BTreeMap<String, EventId>,
+    /// How many are open, whether decisions speak of them or not.
+    open_count: usize,
 }
 
 impl Timers {
@@ -32,12 +35,22 @@ impl Timers {
         (workflow_id, run_id, run): (&WorkflowId, &RunId, &RunRow),
         decisions: &[Decision],
     ) -> Result<Self, RowsError> {
-        let mut timers = Self::default();
-        let cancels = decisions.iter().any(|decision| matches!(decision, Decision::CancelTimer(_)));
-        let starts = decisions.iter().any(|decision| matches!(decision, Decision::StartTimer(_)));
-        if run.open_timers > 0 && (cancels || starts) {
-            let rows = state.timers(workflow_id, run_id, PENDING_TIMERS_MAX as usize)?;
-            timers.open = rows.into_iter().map(|(event_id, row)| (row.timer_id, event_id)).collect();
+        let mut timers = Self { open_count: run.open_timers as usize, ..Self::default() };
+        let mut cancels = false;
+        for decision in decisions {
+            let timer_id = match decision {
+                Decision::StartTimer(timer) => &timer.timer_id,
+                Decision::CancelTimer(timer) => {
+                    cancels = true;
+                    &timer.timer_id
+                }
+                _ => continue,
+            };
+            if timers.open_count > 0
+                && let Some(event_id) = state.open_id(TIMER, workflow_id, run_id, timer_id)?
+            {
+                timers.open.insert(timer_id.clone(), event_id);
+            }
         }
         if !cancels {
             return Ok(timers);
@@ -52,15 +65,61 @@ impl Timers {
         Ok(timers)
     }
 
+    /// Adds one; false if one of its id is open.
+    pub(super) fn start(&mut self, timer_id: &str, event_id: EventId) -> bool {
+        let is_new = self.open.insert(timer_id.to_owned(), event_id).is_none();
+        self.open_count += usize::from(is_new);
+        is_new
+    }
+
     /// Takes the timer of this id out: the open one, or else the one that fired meanwhile.
     pub(super) fn cancel(&mut self, timer_id: &str) -> Option<EventId> {
-        self.open.remove(timer_id).or_else(|| self.fired.remove(timer_id))
+        match self.open.remove(timer_id) {
+            Some(event_id) => {
+                self.open_count = self.open_count.saturating_sub(1);
+                Some(event_id)
+            }
+            None => self.fired.remove(timer_id),
+        }
+    }
+}
+
+/// Activities that decisions schedule.
+pub(super) struct Activities {
+    /// Ids that are taken, of those that decisions give.
+    taken: BTreeSet<String>,
+    /// How many are open, with those that are scheduled.
+    open_count: usize,
+}
+
+impl Activities {
+    pub(super) fn read<R: Rows>(
+        state: &State<'_, R>,
+        (workflow_id, run_id, run): (&WorkflowId, &RunId, &RunRow),
+        decisions: &[Decision],
+    ) -> Result<Self, RowsError> {
+        let mut activities = Self { taken: BTreeSet::new(), open_count: run.open_activities as usize };
+        for decision in decisions {
+            if activities.open_count > 0
+                && let Decision::ScheduleActivity(activity) = decision
+                && state.open_id(ACTIVITY, workflow_id, run_id, &activity.activity_id)?.is_some()
+            {
+                activities.taken.insert(activity.activity_id.clone());
+            }
+        }
+        Ok(activities)
+    }
+
+    /// Adds one; false if one of its id is open.
+    fn schedule(&mut self, activity_id: &str) -> bool {
+        self.open_count += 1;
+        self.taken.insert(activity_id.to_owned())
     }
 }
 
 /// What is open while decisions are gone through.
 pub(super) struct Open {
-    pub(super) activities: BTreeSet<String>,
+    pub(super) activities: Activities,
     pub(super) timers: Timers,
     pub(super) cancels: Cancels,
 }
@@ -70,10 +129,10 @@ impl Open {
         match decision {
             Decision::ScheduleActivity(activity) => {
                 check_activity(activity).map_err(because(Cause::BadScheduleActivityAttributes))?;
-                let is_new = self.activities.insert(activity.activity_id.clone());
+                let is_new = self.activities.schedule(&activity.activity_id);
                 unique("activity", &activity.activity_id, is_new)
                     .map_err(because(Cause::ScheduleActivityDuplicateId))?;
-                room("activities", self.activities.len(), PENDING_ACTIVITIES_MAX)
+                room("activities", self.activities.open_count, PENDING_ACTIVITIES_MAX)
                     .map_err(because(Cause::PendingActivitiesLimitExceeded))
             }
             Decision::RequestCancelActivity(cancel) => {
@@ -82,10 +141,10 @@ impl Open {
             }
             Decision::StartTimer(timer) => {
                 name("timer_id", &timer.timer_id).map_err(because(Cause::BadStartTimerAttributes))?;
-                let is_new = self.timers.open.insert(timer.timer_id.clone(), 0).is_none();
+                let is_new = self.timers.start(&timer.timer_id, 0);
                 unique("timer", &timer.timer_id, is_new).map_err(because(Cause::StartTimerDuplicateId))?;
                 // Temporal has no cause for it.
-                room("timers", self.timers.open.len(), PENDING_TIMERS_MAX).map_err(because(Cause::BadDecision))
+                room("timers", self.timers.open_count, PENDING_TIMERS_MAX).map_err(because(Cause::BadDecision))
             }
             Decision::CancelTimer(timer) => {
                 self.cancel_timer(&timer.timer_id).map_err(because(Cause::BadCancelTimerAttributes))

@@ -1,8 +1,6 @@
 //! The decisions of a completed workflow task: checked as a whole, then recorded as events.
 
-use std::collections::BTreeSet;
-
-use tidewright_schemas::limits::{DECISIONS_MAX, NAME_BYTES_MAX, PENDING_ACTIVITIES_MAX};
+use tidewright_schemas::limits::{DECISIONS_MAX, NAME_BYTES_MAX};
 use tidewright_schemas::{
     ActivityTaskScheduled, CompleteWorkflowTask, Decision, EventId, RunId, ScheduleActivity, TimerCanceled,
     TimerStarted, WorkflowExecutionCanceled, WorkflowExecutionCompleted, WorkflowExecutionFailed, WorkflowId,
@@ -10,7 +8,7 @@ use tidewright_schemas::{
 };
 
 use super::activity_cancel::{CanceledAtOnce, Cancels};
-use super::decision_check::{Open, Refused, Timers};
+use super::decision_check::{Activities, Open, Refused, Timers};
 use super::draft::Draft;
 use super::fit;
 use crate::state::{RunRow, State};
@@ -48,11 +46,8 @@ pub(super) fn check<R: Rows>(
     }
     let timers = Timers::read(state, (workflow_id, run_id, run), decisions)?;
     let cancels = Cancels::read(state, (workflow_id, run_id, run), decisions)?;
-    let mut open = Open { activities: BTreeSet::new(), timers: timers.clone(), cancels: cancels.clone() };
-    if run.open_activities > 0 && decisions.iter().any(|d| matches!(d, Decision::ScheduleActivity(_))) {
-        let rows = state.activities(workflow_id, run_id, PENDING_ACTIVITIES_MAX as usize)?;
-        open.activities = rows.into_iter().map(|(_, row)| row.activity_id).collect();
-    }
+    let activities = Activities::read(state, (workflow_id, run_id, run), decisions)?;
+    let mut open = Open { activities, timers: timers.clone(), cancels: cancels.clone() };
     let mut bytes = 0;
     for (at, decision) in decisions.iter().enumerate() {
         let last = at + 1 == decisions.len();
@@ -114,7 +109,7 @@ impl Plan {
                     user_metadata: timer.user_metadata.clone(),
                     workflow_task_completed_event_id,
                 });
-                self.timers.open.insert(timer.timer_id.clone(), event_id);
+                self.timers.start(&timer.timer_id, event_id);
             }
             Decision::CancelTimer(timer) => {
                 // One that fired meanwhile is cancelled all the same, so that a replay finds what the code decided.

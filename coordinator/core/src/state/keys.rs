@@ -21,6 +21,7 @@ pub(crate) const HOLE: u8 = b'y';
 pub(crate) const BY_ORDER: u8 = b'n';
 pub(crate) const DELETED_BY_ORDER: u8 = b'v';
 pub(crate) const DELETED_BY_RECORD: u8 = b'k';
+pub(crate) const OPEN_ID: u8 = b'j';
 
 fn of_workflow(kind: u8, workflow_id: &WorkflowId) -> Vec<u8> {
     let mut key = Vec::with_capacity(workflow_id.as_str().len() + 64);
@@ -98,6 +99,14 @@ pub(crate) fn hole(workflow_id: &WorkflowId, run_id: &RunId) -> Vec<u8> {
 pub(crate) fn origin(workflow_id: &WorkflowId, origin: &str) -> Vec<u8> {
     let mut key = of_workflow(ORIGIN, workflow_id);
     key.extend_from_slice(origin.as_bytes());
+    key
+}
+
+/// What is open under an id that the workflow gave it; the kind is `ACTIVITY` or `TIMER`.
+pub(crate) fn open_id(kind: u8, workflow_id: &WorkflowId, run_id: &RunId, id: &str) -> Vec<u8> {
+    let mut key = of_run(OPEN_ID, workflow_id, run_id);
+    key.push(kind);
+    key.extend_from_slice(id.as_bytes());
     key
 }
 

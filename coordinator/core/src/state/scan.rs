@@ -126,6 +126,17 @@ impl<R: Rows> State<'_, R> {
         self.get(&keys::numbered_of_run(ACTIVITY, id, run, event))
     }
 
+    /// What is open under an id that the workflow gave it; the kind is `ACTIVITY` or `TIMER`.
+    pub(crate) fn open_id(
+        &self,
+        kind: u8,
+        id: &WorkflowId,
+        run: &RunId,
+        given: &str,
+    ) -> Result<Option<EventId>, RowsError> {
+        self.get(&keys::open_id(kind, id, run, given))
+    }
+
     pub(crate) fn activities(
         &self,
         id: &WorkflowId,

@@ -87,6 +87,8 @@ impl<R: Rows> RunWriter<'_, R> {
         let new = after.map(activity_timers).unwrap_or_default();
         self.timers_of(event_id, &old, &new)?;
         self.started(event_id, before.and_then(started_by), after.and_then(started_by));
+        let id = |row: &ActivityRow| row.activity_id.clone();
+        self.open_id(ACTIVITY, event_id, before.map(id), after.map(id))?;
         let key = self.numbered(ACTIVITY, event_id);
         match after {
             Some(row) => self.put(key, row),
@@ -94,6 +96,25 @@ impl<R: Rows> RunWriter<'_, R> {
                 self.overlay.set(key, None);
                 Ok(())
             }
+        }
+    }
+
+    /// An id that the workflow gave stays the same for as long as what has it is open.
+    fn open_id(
+        &mut self,
+        kind: u8,
+        event_id: EventId,
+        before: Option<String>,
+        after: Option<String>,
+    ) -> Result<(), RowsError> {
+        let key = |id: String| keys::open_id(kind, &self.workflow_id, &self.run_id, &id);
+        match (before, after) {
+            (None, Some(id)) => self.put(key(id), &event_id),
+            (Some(id), None) => {
+                self.overlay.set(key(id), None);
+                Ok(())
+            }
+            (Some(_), Some(_)) | (None, None) => Ok(()),
         }
     }
 
@@ -116,6 +137,8 @@ impl<R: Rows> RunWriter<'_, R> {
         let old = before.map(timer_of).unwrap_or_default();
         let new = after.map(timer_of).unwrap_or_default();
         self.timers_of(event_id, &old, &new)?;
+        let id = |row: &TimerRow| row.timer_id.clone();
+        self.open_id(TIMER, event_id, before.map(id), after.map(id))?;
         let key = self.numbered(TIMER, event_id);
         match after {
             Some(row) => self.put(key, row),

@@ -147,3 +147,15 @@ fn a_run_that_waits_for_a_worker_waits_for_no_time() {
     assert!(w.due().is_empty());
     assert_eq!(workflow_id(ORDER), w.activity_task("a").1.workflow_id);
 }
+
+#[test]
+fn decisions_cost_the_same_however_much_is_pending() {
+    let decided = |pending: usize| {
+        let decisions = (0..pending).flat_map(|n| [schedule(&format!("a{n}")), timer(&format!("t{n}"), 90_000)]);
+        let mut w = given(|w| w.when(start(ORDER)));
+        w.check_compaction = false;
+        w.when(task_completed_with(decisions.collect())).when(signal("next"));
+        cost(&w, &task_completed([schedule("one-more"), timer("one-more", 1), cancel("t0"), timer("t0", 1)])(&w))
+    };
+    assert_eq!(decided(1), decided(900));
+}
