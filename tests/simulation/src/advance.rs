@@ -4,7 +4,7 @@ use tidewright_core::read;
 use tidewright_owner::Phase;
 use tidewright_schemas::{
     Command, CompleteWorkflowTask, Decision, EventId, FailWorkflowTask, Failure, HistoryEvent, RunId, ScheduleActivity,
-    WorkflowId, WorkflowTask, WorkflowTaskFailedCause,
+    TimeoutType, WorkflowId, WorkflowTask, WorkflowTaskFailedCause,
 };
 
 use crate::run::Run;
@@ -44,6 +44,11 @@ impl World {
             FailWorkflowTask { token: token.clone(), cause, failure, worker: worker.clone() }.into()
         };
         if self.goes_wrong(self.plan.faults.worker_bug) {
+            if self.dice.chance(200) {
+                let failure = Failure::timeout(TimeoutType::StartToClose, "the code blocks");
+                let cause = WorkflowTaskFailedCause::Unspecified;
+                return Ok(FailWorkflowTask { token, cause, failure, worker }.into());
+            }
             if self.dice.chance(500) {
                 return Ok(failed(WorkflowTaskFailedCause::WorkflowWorkerUnhandledFailure, "a bug of the worker's"));
             }

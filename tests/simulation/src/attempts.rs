@@ -76,7 +76,10 @@ impl Attempts {
                 }
                 RowFact::ActivityRetryScheduled(retry) => self.retry(run_id, retry, change.source_time_ms)?,
                 RowFact::ActivityDispatched(dispatched) => self.dispatched(run_id, dispatched)?,
-                RowFact::DetachedActivityClosed(closed) => self.close(run_id, closed.scheduled_event_id)?,
+                RowFact::DetachedActivityClosed(closed) => {
+                    self.met.outlived += 1;
+                    self.close(run_id, closed.scheduled_event_id)?;
+                }
                 RowFact::EventBuffered(buffered) => {
                     for event in &buffered.events {
                         self.ended(run_id, event)?;

@@ -1,6 +1,6 @@
 //! What goes wrong between the steps of the processes.
 
-use crate::log::Place;
+use crate::log::{Place, Tombstones};
 use crate::violation::Checked;
 use crate::world::World;
 
@@ -79,8 +79,10 @@ impl World {
         // A tombstone goes when it is old enough, and what it is about went before.
         let old = self.broker_ms().saturating_sub(self.plan.limits.tombstones_live_ms);
         let old = self.log(&Place::History(partition)).end_of_older_than(old).min(point);
-        let tombstones_below = if self.dice.chance(500) { self.dice.within(0, old) } else { 0 };
-        let removed = self.log(&Place::History(partition)).compact(point, tombstones_below);
+        let below = if self.dice.chance(500) { self.dice.within(0, old) } else { 0 };
+        let (live_ms, now_ms) = (self.plan.limits.tombstones_live_ms, self.mono_ms);
+        let tombstones = Tombstones { below, live_ms, now_ms };
+        let removed = self.log(&Place::History(partition)).compact(point, &tombstones);
         self.stats.compacted += removed as u64;
         self.note(|_| format!("history {partition} is compacted below {point}: {removed} records go"));
     }

@@ -7,9 +7,10 @@ use tidewright_schemas::api::WorkflowStatus;
 use tidewright_schemas::{EventAttributes, HistoryEvent, RunId, TaskKind, WorkflowId};
 
 use crate::client::Requests;
-use crate::log::Place;
+use crate::log::{Place, Tombstones};
 use crate::node::difference;
 use crate::run::Run;
+use crate::tally::{check_times, tally};
 use crate::told::Told;
 use crate::violation::{Checked, ensure, violation};
 use crate::world::{COMMANDS_TOPIC, World};
@@ -74,7 +75,7 @@ impl World {
                 ensure!(is_gone, "r31_a_deleted_run_is_not_found", "{workflow_id} {run_id}");
                 continue;
             }
-            check_history(workflow_id, run_id, events, &mut requests)?;
+            let run = check_history(workflow_id, run_id, events, &mut requests)?;
             let page = read::history(&truth.rows, workflow_id, run_id, 1, usize::MAX)
                 .map_err(|e| violation("r17_reads_work", e.to_string()))?;
             ensure!(
@@ -82,14 +83,7 @@ impl World {
                 "r13_histories_are_gapless",
                 "{workflow_id} {run_id} reads otherwise than it was written"
             );
-            self.stats.workflows += 1;
-            self.stats.cut_short += u64::from(matches!(
-                events.last().and_then(|event| event.attributes.closes_as()),
-                Some(WorkflowStatus::Terminated | WorkflowStatus::TimedOut)
-            ));
-            let signals =
-                events.iter().filter(|e| matches!(e.attributes, EventAttributes::WorkflowExecutionSignaled(_)));
-            self.stats.signals += signals.count() as u64;
+            tally(&mut self.stats, events, run.program());
         }
         Ok(())
     }
@@ -111,7 +105,7 @@ impl World {
             if self.plan.faults.compact > 0 {
                 self.compact(partition);
                 let end = self.log(&Place::History(partition)).end;
-                self.log(&Place::History(partition)).compact(end, 0);
+                self.log(&Place::History(partition)).compact(end, &Tombstones::KEPT);
             }
             let next = self.dice.below(self.plan.nodes);
             self.nodes[next].stores.remove(&partition);
@@ -142,22 +136,22 @@ fn check_history(
     run_id: &RunId,
     events: &[HistoryEvent],
     requests: &mut Requests,
-) -> Checked {
+) -> Checked<Run> {
     grammar::check(events)
         .map_err(|e| violation("histories_follow_the_grammar", format!("{workflow_id} {run_id}: {e}")))?;
     let mut run = Run::default();
     for event in events {
         run.apply(event)
             .map_err(|e| violation("r23_decisions_follow_history", format!("{workflow_id} {run_id}: {e}")))?;
-        if let EventAttributes::WorkflowExecutionStarted(started) = &event.attributes
-            && let Some(request_id) = &started.request_id
-        {
+        let EventAttributes::WorkflowExecutionStarted(started) = &event.attributes else { continue };
+        check_times(started, events)?;
+        if let Some(request_id) = &started.request_id {
             let other = requests.insert((workflow_id.clone(), request_id.clone()), run_id.clone());
             ensure!(other.is_none(), "r8_a_request_starts_nothing_twice", "{workflow_id} {request_id}: {other:?}");
         }
     }
     if run.ended_from_outside {
-        return Ok(());
+        return Ok(run);
     }
     let told = Told::by(events);
     let reference = run.program().map(|program| program.reference(&told));
@@ -167,5 +161,5 @@ fn check_history(
         "{workflow_id} {run_id} ended with {:?}, the reference with {reference:?}",
         run.closed
     );
-    Ok(())
+    Ok(run)
 }

@@ -172,8 +172,10 @@ impl World {
         job.stage = Stage::Running(Attempt::begin(&job.task, self.mono_ms));
         if let (Task::Activity(task), Some(named)) = (&job.task, &job.named) {
             self.told_details.push((named.clone(), task.heartbeat_details.clone()));
+            self.stats.elsewhere += u64::from(activity(task).is_some_and(|activity| activity.side));
         }
         if job.task.runs_once() {
+            self.stats.granted += 1;
             let name = job.task.of_all_attempts();
             ensure!(self.started_once.insert(name.clone()), "r25_what_is_tried_once_never_starts_twice", "{name}");
         }

@@ -66,6 +66,22 @@ pub(crate) struct SimLog {
     pub(crate) start: u64,
     pub(crate) end: u64,
     records: BTreeMap<u64, LogRecord>,
+    /// When tombstones that are left were first cleaned: whoever follows the log has a while from then to read them.
+    cleaned_ms: BTreeMap<u64, u64>,
+}
+
+/// How tombstones are treated when a log is compacted.
+pub(crate) struct Tombstones {
+    /// Those from here on are too young to go.
+    pub(crate) below: u64,
+    /// How long they stay after they were first cleaned.
+    pub(crate) live_ms: u64,
+    pub(crate) now_ms: u64,
+}
+
+impl Tombstones {
+    /// All of them stay.
+    pub(crate) const KEPT: Self = Self { below: 0, live_ms: 0, now_ms: 0 };
 }
 
 impl SimLog {
@@ -130,24 +146,29 @@ impl SimLog {
         self.start = self.start.min(self.end);
     }
 
-    /// Keeps the latest record of each key below `point`; tombstones below `tombstones_below` go, too. Returns how many
-    /// records went.
-    pub(crate) fn compact(&mut self, point: u64, tombstones_below: u64) -> usize {
+    /// Keeps the latest record of each key below `point`; tombstones whose time is over go, too. Returns how many records
+    /// went.
+    pub(crate) fn compact(&mut self, point: u64, tombstones: &Tombstones) -> usize {
         let mut latest: BTreeMap<&[u8], u64> = BTreeMap::new();
         for (offset, record) in self.records.range(..point) {
             latest.insert(record.key.as_deref().unwrap_or_default(), *offset);
         }
-        let gone: Vec<u64> = self
-            .records
-            .range(..point)
-            .filter(|(offset, record)| {
-                let superseded = latest.get(record.key.as_deref().unwrap_or_default()) != Some(offset);
-                superseded || (record.value.is_none() && **offset < tombstones_below)
-            })
-            .map(|(offset, _)| *offset)
-            .collect();
+        let mut gone = Vec::new();
+        for (offset, record) in self.records.range(..point) {
+            let superseded = latest.get(record.key.as_deref().unwrap_or_default()) != Some(offset);
+            let is_over = record.value.is_none() && {
+                let first = self.cleaned_ms.get(offset);
+                let is_read = first.is_some_and(|first| first + tombstones.live_ms <= tombstones.now_ms);
+                self.cleaned_ms.entry(*offset).or_insert(tombstones.now_ms);
+                is_read && *offset < tombstones.below
+            };
+            if superseded || is_over {
+                gone.push(*offset);
+            }
+        }
         for offset in &gone {
             self.records.remove(offset);
+            self.cleaned_ms.remove(offset);
         }
         gone.len()
     }
@@ -169,10 +190,14 @@ mod tests {
         for (key, value) in [("a", Some("1")), ("b", Some("1")), ("a", None), ("b", Some("2")), ("a", Some("3"))] {
             log.append(0, parcel(key, value));
         }
-        log.compact(4, 0);
-        assert_eq!(log.iter_from(0).map(|r| r.offset).collect::<Vec<_>>(), [2, 3, 4]);
-        log.compact(4, 3);
-        assert_eq!(log.iter_from(0).map(|r| r.offset).collect::<Vec<_>>(), [3, 4]);
+        let left = |log: &SimLog| log.iter_from(0).map(|r| r.offset).collect::<Vec<_>>();
+        let at = |now_ms| Tombstones { below: 3, live_ms: 10, now_ms };
+        log.compact(4, &at(100));
+        assert_eq!(left(&log), [2, 3, 4]);
+        log.compact(4, &at(109));
+        assert_eq!(left(&log), [2, 3, 4], "whoever reads from before the first cleaning has a while to see it");
+        log.compact(4, &at(110));
+        assert_eq!(left(&log), [3, 4]);
         let (records, next) = log.read(0, 1).unwrap();
         assert_eq!((records[0].offset, next), (3, 4));
         assert!(log.read(6, 1).is_err());

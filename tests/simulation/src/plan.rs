@@ -131,7 +131,7 @@ impl Faults {
             pause_worker: some(400, 400),
             return_task: some(400, 400),
             lose_offset: some(300, 300),
-            lose_backlog: some(250, 100),
+            lose_backlog: some(250, 500),
             forget_run: some(400, 400),
             hide_history: some(400, 500),
             worker_bug: some(250, 150),

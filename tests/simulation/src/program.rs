@@ -181,6 +181,14 @@ impl Step {
         }
     }
 
+    /// Its conditions: whether each was met, and not timed out.
+    pub(crate) fn conditions(&self, at: usize, told: &Told) -> Vec<bool> {
+        match self {
+            Self::Condition { .. } => vec![told.is_first(&format!("s{at}"), at)],
+            _ => self.children(at).into_iter().flat_map(|(at, child)| child.conditions(at, told)).collect(),
+        }
+    }
+
     /// How the workflow must end: the reference run.
     pub(crate) fn reference(&self, told: &Told) -> Ending {
         match self {

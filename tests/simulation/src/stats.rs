@@ -18,6 +18,14 @@ macro_rules! stats {
             }
         }
 
+        impl Stats {
+            /// What was never met, by the summary's names.
+            #[must_use]
+            pub fn never_met(&self) -> Vec<&'static str> {
+                [$((self.$field, $label)),+].into_iter().filter(|(count, _)| *count == 0).map(|(_, label)| label).collect()
+            }
+        }
+
         impl fmt::Display for Stats {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let counted = [$(format!("{} {}", self.$field, $label)),+];
@@ -30,10 +38,48 @@ macro_rules! stats {
 stats! {
     /// Workflows that ran to their end.
     workflows: "workflows",
-    /// Those that were terminated or timed out.
-    cut_short: "cut short",
+    /// Those that returned.
+    completed: "completed",
+    /// Those whose code failed.
+    failed: "failed",
+    /// Those that ended as they were asked to.
+    canceled: "cancelled",
+    /// Those that were ended from outside.
+    terminated: "terminated",
+    /// Those that took too long.
+    timed_out: "timed out",
+    /// Starts that began a run.
+    started: "started",
+    /// Starts whose run waited before its first task.
+    delayed: "delayed",
+    /// Starts that met a run: repeated requests, and where existing ones are used.
+    met_a_run: "starts that met a run",
+    /// Starts that terminated a run.
+    terminated_and_started: "starts that terminated a run",
+    /// Starts that were refused since a run was open.
+    conflicts_refused: "starts refused by an open run",
+    /// Starts that were refused since a run had closed.
+    reuse_refused: "starts refused by a closed run",
+    /// Starts that brought a signal.
+    signal_with_starts: "starts with a signal",
     /// Signals that workflows heard.
     signals: "signals",
+    /// Conditions that a signal met in time.
+    conditions_met: "conditions met",
+    /// Conditions that timed out.
+    conditions_timed_out: "conditions timed out",
+    /// Timers that fired.
+    timers_fired: "timers fired",
+    /// Timers that were cancelled.
+    timers_canceled: "timers cancelled",
+    /// Workflow tasks that failed.
+    tasks_failed: "workflow tasks failed",
+    /// Workflow tasks that took too long.
+    tasks_timed_out: "workflow tasks timed out",
+    /// Workflow tasks that were withheld from workers.
+    withheld: "workflow tasks withheld",
+    /// Workflow tasks that would have ended a run which had not heard everything.
+    unhandled: "ends that had not heard everything",
     /// Commands in the logs.
     commands: "commands",
     /// Steps.
@@ -52,6 +98,12 @@ stats! {
     answers_forgotten: "answers forgotten",
     /// Stores that were away for too long.
     too_old: "stores too old",
+    /// Attempts of activities that are tried once, which began.
+    granted: "attempts granted",
+    /// Attempts that another queue than their workflow's brought.
+    elsewhere: "attempts on another queue",
+    /// Fire-and-forget activities that ended after their runs.
+    outlived: "activities that outlived their runs",
     /// Failures of attempts by their own code.
     failures: "failures",
     /// Failures that said when the next attempt is to be.

@@ -12,6 +12,7 @@ use tidewright_schemas::{
 use crate::attempts::Attempts;
 use crate::deleter::Deletions;
 use crate::forgotten::Forgotten;
+use crate::identity::Identities;
 use crate::violation::{Checked, ensure, violation};
 
 /// A row's value and the history offset after the record that wrote it.
@@ -35,6 +36,7 @@ pub(crate) struct Truth {
     pub(crate) answers: BTreeMap<String, Vec<Answer>>,
     pub(crate) sources: BTreeMap<u64, WorkflowId>,
     pub(crate) attempts: Attempts,
+    pub(crate) identities: Identities,
     pub(crate) deletions: Deletions,
     pub(crate) forgotten: Forgotten,
     pub(crate) histories: BTreeMap<(WorkflowId, RunId), Vec<HistoryEvent>>,
@@ -137,6 +139,7 @@ impl Truth {
 
     /// Every run that the record changes, on its own.
     fn remember(&mut self, change: &Transition) -> Checked {
+        self.identities.landed(change);
         self.remember_run(change)?;
         change.of_next_run().map_or(Ok(()), |next| self.remember_run(&next))
     }

@@ -229,6 +229,7 @@ impl World {
                     let here = partition_of(id.as_str().as_bytes(), self.plan.partitions) == partition;
                     ensure!(here, "r9_a_workflow_lives_on_its_partition", "{id} on partition {partition}");
                     self.check_causes(partition, source)?;
+                    self.check_identity(partition, source)?;
                 }
             }
             Verdict::ValidPosition(position) => {

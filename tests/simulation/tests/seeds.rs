@@ -31,15 +31,12 @@ fn run_some(seeds: &[u64]) -> Stats {
 }
 
 #[test]
-fn two_hundred_seeds_pass_and_meet_every_kind_of_trouble() {
+fn a_few_hundred_seeds_pass_and_meet_all_that_is_counted() {
     let stats = run(0..200);
+    assert!(stats.never_met().is_empty(), "never met: {:?}", stats.never_met());
     assert!(stats.workflows > 200, "{stats:?}");
-    assert!(stats.kills > 50, "{stats:?}");
     assert!(stats.zombie_records > 10, "{stats:?}");
-    assert!(stats.compacted > 200, "{stats:?}");
     assert!(stats.losses > 10, "{stats:?}");
-    assert!(stats.answers_forgotten > 100, "{stats:?}");
-    assert!(stats.accepted > 1, "{stats:?}");
 }
 
 /// Seeds that found a bug when they first ran, with what it was.
