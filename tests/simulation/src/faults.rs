@@ -12,7 +12,7 @@ impl World {
         let worker = self.dice.below(self.plan.workers);
         let partition = self.a_partition();
         let node = if self.dice.chance(500) { self.assigned[partition as usize] } else { node };
-        match self.dice.below(13) {
+        match self.dice.below(14) {
             0 if self.goes_wrong(faults.crash_node) => self.crash_node(node)?,
             1 if self.goes_wrong(faults.move_partition) => {
                 let to = self.dice.below(self.plan.nodes);
@@ -39,6 +39,7 @@ impl World {
                 self.note(|_| format!("kind {kind} of topics stalls until {until_ms} ms"));
             }
             12 if self.goes_wrong(faults.jump_clocks) => self.jump_clocks(node),
+            13 if self.goes_wrong(faults.offer_task) => self.offer_task(worker)?,
             11 if self.goes_wrong(300) => self.delete_done_tasks(),
             _ => {}
         }

@@ -20,7 +20,7 @@
 //! | heartbeats and their details | `beat_ms` | an attempt reads the last one recorded, or a later one |
 //! | cancellation: try, wait, abandon | `Step::Limited`; hints that are lost or not heeded | an activity ends as a command told it to; workers are told only what history says |
 //! | another queue, fire and forget | `side`, `Step::Detached` | the reference run |
-//! | grants, lost workers, suspects | `Once`, `Deadly`, killed workers, beacons | never begun twice; nothing stays with the dead |
+//! | grants, offers, lost workers, suspects | `Once`, `Deadly`, fault `offer_task`, killed workers, beacons | never begun twice; nothing stays with the dead |
 //! | withheld workflow tasks, `ReturnTask`, `TaskLost` | faults `poison`, `return_task`, `lose_backlog` | everything comes to its end |
 //! | deletion | fault `delete_run` | gone for readers, from rows, from a compacted history |
 //! | timers, cancelled and long ones | `Step::Timer`, `Guarded` (up to a week) | the grammar: never early, never after the end |

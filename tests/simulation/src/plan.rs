@@ -39,6 +39,7 @@ pub(crate) struct Faults {
     pub(crate) lose_hint: u64,
     pub(crate) poison: u64,
     pub(crate) jump_clocks: u64,
+    pub(crate) offer_task: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -143,6 +144,7 @@ impl Faults {
             lose_hint: some(400, 600),
             poison: some(150, 60),
             jump_clocks: some(200, 100),
+            offer_task: some(300, 500),
         }
     }
 }

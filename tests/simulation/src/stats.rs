@@ -102,6 +102,8 @@ stats! {
     granted: "attempts granted",
     /// Attempts that another queue than their workflow's brought.
     elsewhere: "attempts on another queue",
+    /// Tasks that workers were told of by name.
+    offered: "tasks offered by name",
     /// Fire-and-forget activities that ended after their runs.
     outlived: "activities that outlived their runs",
     /// Failures of attempts by their own code.

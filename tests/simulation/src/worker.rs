@@ -54,6 +54,8 @@ pub(crate) struct Worker {
     pub(crate) acks: Vec<(u64, Report)>,
 }
 
+/// The generation of who reads a partition without being its group's member; real ones count from 1.
+const NOT_A_MEMBER: u64 = 0;
 /// Most jobs at a time.
 const SLOTS: usize = 6;
 
@@ -186,6 +188,25 @@ impl World {
             return Ok(());
         }
         self.begin_job(at, taken, &record, below_end)
+    }
+
+    /// The worker is told by name of a task that lies in a partition of an activity queue, whoever reads that: it may run
+    /// it once it has leave, and commits nothing.
+    pub(crate) fn offer_task(&mut self, at: usize) -> Checked {
+        let places: Vec<_> = self.heard_places();
+        let of_activities = |place: &&Place| matches!(place, Place::Tasks(key, _) if key.kind == TaskKind::Activity);
+        let places: Vec<_> = places.iter().filter(of_activities).cloned().collect();
+        let Some(place) = self.dice.pick(&places).cloned() else { return Ok(()) };
+        let committed = self.group.committed.get(&place).copied().unwrap_or(0);
+        let waiting: Vec<_> = self.log(&place).iter_from(committed).cloned().collect();
+        let Some(record) = self.dice.pick(&waiting).cloned() else { return Ok(()) };
+        let worker = &self.workers[at];
+        if worker.down || !worker.has_spoken || worker.jobs.len() >= SLOTS {
+            return Ok(());
+        }
+        self.stats.offered += 1;
+        let taken = Taken { place, offset: record.offset, generation: NOT_A_MEMBER };
+        self.begin_job(at, taken, &record, true)
     }
 
     /// A record needs no redelivery any more: commits what lies below the oldest that does (R24).
