@@ -8,6 +8,7 @@ pub mod by_hand;
 mod command_line;
 mod kafka;
 pub mod processes;
+pub mod requests;
 pub mod ways;
 mod world;
 

@@ -13,6 +13,11 @@ struct Patience {
     log: std::path::PathBuf,
 }
 
+/// Whether this build of the code has a defect that takes the process down, as one of a native library does.
+fn is_deadly() -> bool {
+    std::env::var_os("PATIENCE_IS_DEADLY").is_some()
+}
+
 impl Patience {
     /// Notes something in one write of a short line: several processes may share the file.
     fn note(&self, ctx: &ActivityContext, what: &str) -> std::io::Result<()> {
@@ -56,6 +61,36 @@ impl Patience {
     }
 }
 
+#[activities]
+impl Deadly {
+    /// Takes its process down after a while, long enough that it was announced.
+    #[activity(start_to_close = "1h")]
+    async fn crash(&self) -> ActivityResult<()> {
+        if is_deadly() {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            std::process::abort();
+        }
+        Ok(())
+    }
+}
+
+struct Deadly;
+
+/// Its activity takes workers down.
+#[workflow]
+async fn deadly_activity(ctx: &WorkflowContext, _input: ()) -> WorkflowResult<()> {
+    Ok(ctx.activity(Deadly::crash, ()).await?)
+}
+
+/// Takes workers down by itself.
+#[workflow]
+async fn deadly(_ctx: &WorkflowContext, _input: ()) -> WorkflowResult<()> {
+    if is_deadly() {
+        std::process::abort();
+    }
+    Ok(())
+}
+
 /// Waits for several things at the same time; tells which processes they were in.
 #[workflow]
 async fn patience(ctx: &WorkflowContext, waits: Vec<u64>) -> WorkflowResult<Vec<u32>> {
@@ -81,5 +116,6 @@ async fn main() -> anyhow::Result<()> {
     let log = std::env::var_os("PATIENCE_LOG").context("PATIENCE_LOG names no file")?.into();
     let client = Client::from_env().context("the client cannot be made")?;
     let worker = Worker::from_env(&client)?.workflow(patience).workflow(outlast).workflow(listen);
-    worker.activities(Patience { log }).run().await.context("the worker ended")
+    let worker = worker.workflow(deadly).workflow(deadly_activity).activities(Patience { log }).activities(Deadly);
+    worker.run().await.context("the worker ended")
 }

@@ -2,18 +2,15 @@
 //! the doctor names.
 
 use anyhow::{Context as _, Result, bail, ensure};
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
+use end_to_end::requests::{Connection, text};
 use kafka_protocol::messages::create_acls_request::AclCreation;
 use kafka_protocol::messages::delete_acls_request::DeleteAclsFilter;
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_protocol::messages::{
-    ApiKey, CreateAclsRequest, DeleteAclsRequest, IncrementalAlterConfigsRequest, RequestHeader, ResponseHeader,
-    SaslAuthenticateRequest, SaslHandshakeRequest,
+    CreateAclsRequest, DeleteAclsRequest, IncrementalAlterConfigsRequest, SaslAuthenticateRequest, SaslHandshakeRequest,
 };
-use kafka_protocol::protocol::{Decodable as _, Request, StrBytes, encode_request_header_into_buffer};
 use tidewright_log::Admin;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 use crate::kafka::{ADMIN, PASSWORD, as_user};
 
@@ -25,47 +22,19 @@ const SET: i8 = 0;
 
 /// A connection of the administrator's.
 pub struct Administrator {
-    stream: TcpStream,
-    correlation_id: i32,
+    connection: Connection,
     brokers: String,
-}
-
-fn text(text: &str) -> StrBytes {
-    StrBytes::from_string(text.to_owned())
 }
 
 impl Administrator {
     pub async fn connect(brokers: &str) -> Result<Self> {
-        let stream = TcpStream::connect(brokers).await?;
-        let mut this = Self { stream, correlation_id: 0, brokers: brokers.to_owned() };
+        let mut connection = Connection::to(brokers).await?;
         let handshake = SaslHandshakeRequest::default().with_mechanism(text("PLAIN"));
-        ensure!(this.call(&handshake, 1).await?.error_code == 0, "PLAIN is refused");
+        ensure!(connection.call(&handshake, 1).await?.error_code == 0, "PLAIN is refused");
         let credentials = Bytes::from(format!("\0{ADMIN}\0{PASSWORD}"));
         let authenticate = SaslAuthenticateRequest::default().with_auth_bytes(credentials);
-        ensure!(this.call(&authenticate, 1).await?.error_code == 0, "the administrator is refused");
-        Ok(this)
-    }
-
-    async fn call<R: Request>(&mut self, request: &R, version: i16) -> Result<R::Response> {
-        self.correlation_id += 1;
-        let header = RequestHeader::default()
-            .with_request_api_key(R::KEY)
-            .with_request_api_version(version)
-            .with_correlation_id(self.correlation_id);
-        let mut bytes = BytesMut::new();
-        bytes.put_i32(0);
-        encode_request_header_into_buffer(&mut bytes, &header)?;
-        request.encode(&mut bytes, version)?;
-        let length = i32::try_from(bytes.len() - 4)?;
-        bytes[..4].copy_from_slice(&length.to_be_bytes());
-        self.stream.write_all(&bytes).await?;
-        let length = usize::try_from(self.stream.read_i32().await?)?;
-        let mut bytes = vec![0; length];
-        self.stream.read_exact(&mut bytes).await?;
-        let mut bytes = Bytes::from(bytes);
-        let api = ApiKey::try_from(R::KEY).map_err(|()| anyhow::anyhow!("unknown API key"))?;
-        ResponseHeader::decode(&mut bytes, api.response_header_version(version))?;
-        R::Response::decode(&mut bytes, version)
+        ensure!(connection.call(&authenticate, 1).await?.error_code == 0, "the administrator is refused");
+        Ok(Self { connection, brokers: brokers.to_owned() })
     }
 
     pub async fn set_topic(&mut self, topic: &str, setting: &str, value: &str) -> Result<()> {
@@ -78,7 +47,7 @@ impl Administrator {
             .with_resource_name(text(topic))
             .with_configs(vec![config]);
         let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
-        let answer = self.call(&request, 1).await?;
+        let answer = self.connection.call(&request, 1).await?;
         ensure!(answer.responses.iter().all(|each| each.error_code == 0), "{answer:?}");
         Ok(())
     }
@@ -92,7 +61,7 @@ impl Administrator {
             .with_host(text("*"))
             .with_operation(operation_code(operation)?)
             .with_permission_type(ALLOW);
-        let answer = self.call(&CreateAclsRequest::default().with_creations(vec![acl]), 2).await?;
+        let answer = self.connection.call(&CreateAclsRequest::default().with_creations(vec![acl]), 2).await?;
         ensure!(answer.results.iter().all(|each| each.error_code == 0), "{answer:?}");
         Ok(())
     }
@@ -106,7 +75,7 @@ impl Administrator {
             .with_host_filter(Some(text("*")))
             .with_operation(operation_code(operation)?)
             .with_permission_type(ALLOW);
-        let answer = self.call(&DeleteAclsRequest::default().with_filters(vec![filter]), 2).await?;
+        let answer = self.connection.call(&DeleteAclsRequest::default().with_filters(vec![filter]), 2).await?;
         let deleted: usize = answer.filter_results.iter().map(|each| each.matching_acls.len()).sum();
         ensure!(deleted == 1, "{principal} had no {operation} on {kind} {name}");
         Ok(())

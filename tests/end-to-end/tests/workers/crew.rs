@@ -29,7 +29,17 @@ impl Crew {
 
     /// Starts a worker with so many slots for activities.
     pub fn start(&self, world: &World, name: &str, slots: usize) -> anyhow::Result<Child> {
-        Ok(Command::new(env!("CARGO_BIN_EXE_patient-worker"))
+        Ok(self.program(world, name, slots)?.spawn()?)
+    }
+
+    /// Starts one of a build that some workflows and activities take down.
+    pub fn start_mortal(&self, world: &World, name: &str) -> anyhow::Result<Child> {
+        Ok(self.program(world, name, 10)?.env("PATIENCE_IS_DEADLY", "1").spawn()?)
+    }
+
+    fn program(&self, world: &World, name: &str, slots: usize) -> anyhow::Result<Command> {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_patient-worker"));
+        program
             .env("TIDEWRIGHT_BROKERS", world.kafka.brokers())
             .env("TIDEWRIGHT_TOPIC_PREFIX", world.topics.prefix())
             .env("TIDEWRIGHT_TASK_QUEUE", QUEUE)
@@ -40,8 +50,8 @@ impl Crew {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(processes::log_file(self.directory.path(), &format!("{name}.log"))?)
-            .kill_on_drop(true)
-            .spawn()?)
+            .kill_on_drop(true);
+        Ok(program)
     }
 
     /// The processes that each activity began in, by workflow and activity.

@@ -8,3 +8,4 @@ mod leaving;
 mod lost;
 mod moved;
 mod offered;
+mod poison;
