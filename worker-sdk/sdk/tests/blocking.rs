@@ -137,6 +137,32 @@ async fn code_that_keeps_its_thread_is_given_up_and_the_rest_goes_on() {
     worker.stop().await;
 }
 
+/// More of them than there are threads at first.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_that_keep_their_threads_hold_up_no_other() {
+    Log::capture();
+    let gate = Gate("many");
+    let mut engine = Engine::start().await;
+    let worker = engine.worker().workflow(blocks).workflow(sleeps).options(options(200, 3_600_000));
+    let worker = run(worker);
+    let many = 150;
+    for number in 0..many {
+        let mut blocked = blocking_task(&engine, &gate);
+        blocked.run_id = RunId::from_text(format!("run-{number}"));
+        engine.send_workflow_task(&blocked).await;
+    }
+    let other = engine.workflow_task("Sleeps", begun("Sleeps", "null"));
+    engine.send_workflow_task(&other).await;
+    let (done, _) = engine.outcome().await;
+    assert!(matches!(&done, Command::CompleteWorkflowTask(done) if done.token == other.token), "{done:?}");
+    gate.open();
+    for _ in 0..many {
+        let (done, _) = engine.outcome().await;
+        assert!(matches!(&done, Command::CompleteWorkflowTask(_)), "{done:?}");
+    }
+    worker.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_has_lost_every_slot_says_so_and_stops() {
     Log::capture();

@@ -21,8 +21,9 @@ use super::measure::ThreadMeters;
 pub(crate) use watched::{Blocked, Limits};
 use watched::{Standing, Watched};
 
-/// Threads that run at the same time, if none is blocked, on a machine with fewer processors.
-const THREADS_MIN: usize = 4;
+/// Threads that run at the same time if none is held: enough that a few that are held at once hold up no others.
+const RUNNING_PER_PROCESSOR: usize = 4;
+const RUNNING_MIN: usize = 16;
 
 /// The threads of one worker. They end when it is dropped, or when their code returns.
 pub(crate) struct WorkflowThreads {
@@ -53,7 +54,7 @@ struct Shared {
     limits: Limits,
     /// Most threads that there are.
     slots: usize,
-    /// Most threads that run and are not blocked: more would only get in each other's way.
+    /// Most threads that are not held: more would only get in each other's way.
     running_max: usize,
     /// How many threads are lost for now.
     given_up: watch::Sender<usize>,
@@ -75,22 +76,23 @@ struct State {
 }
 
 impl State {
-    fn count(&self, of: impl Fn(Standing) -> bool) -> usize {
-        self.watched.values().filter(|watched| of(watched.standing)).count()
+    /// How many threads are with code that did not get on when it was last looked at.
+    fn held(&self) -> usize {
+        self.watched.values().filter(|watched| watched.is_held()).count()
     }
 }
 
 impl WorkflowThreads {
     /// Threads for as many workflow tasks at a time as there are slots.
     pub(crate) fn new(slots: usize, limits: Limits, meters: ThreadMeters) -> io::Result<Self> {
-        let processors = std::thread::available_parallelism().map_or(THREADS_MIN, usize::from);
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             work: Condvar::new(),
             watch: Condvar::new(),
             limits,
             slots,
-            running_max: processors.max(THREADS_MIN),
+            running_max: (processors * RUNNING_PER_PROCESSOR).max(RUNNING_MIN),
             given_up: watch::Sender::new(0),
             meters,
             runtime: Handle::current(),
@@ -179,16 +181,16 @@ impl Shared {
 
     /// Starts threads as long as work waits that none of those that are there can do. Returns work that none will ever do.
     fn add_threads(self: &Arc<Self>, state: &mut State) -> VecDeque<Task> {
-        let blocked = state.count(|standing| standing != Standing::Runs);
+        let held = state.held();
         while state.queue.len() > state.threads.saturating_sub(state.watched.len())
             && state.threads < self.slots
-            && state.threads.saturating_sub(blocked) < self.running_max
+            && state.threads.saturating_sub(held) < self.running_max
         {
             let shared = Arc::clone(self);
             let started = std::thread::Builder::new().name("workflow".to_owned()).spawn(move || shared.serve());
             if let Err(error) = started {
                 tracing::error!(threads = state.threads, "a thread for workflow code cannot be started: {error}");
-                let none_is_free = state.threads <= blocked;
+                let none_is_free = state.threads <= held;
                 return if none_is_free { std::mem::take(&mut state.queue) } else { VecDeque::new() };
             }
             state.threads += 1;
@@ -218,9 +220,8 @@ impl Shared {
                 state.watched.insert(number, task.watched);
                 return Some((number, task.work));
             }
-            let blocked = state.count(|standing| standing != Standing::Runs);
             // One that took the place of another that runs again.
-            let is_surplus = state.threads.saturating_sub(blocked) > self.running_max;
+            let is_surplus = state.threads.saturating_sub(state.held()) > self.running_max;
             if state.is_closed || is_surplus {
                 state.threads -= 1;
                 return None;
@@ -244,7 +245,7 @@ impl Shared {
     /// Under the lock, so that a later count is never overtaken by an earlier one.
     fn tell_given_up(&self) {
         let state = self.lock();
-        let count = state.count(|standing| standing == Standing::GivenUp);
+        let count = state.watched.values().filter(|watched| watched.standing == Standing::GivenUp).count();
         self.given_up.send_replace(count);
         self.meters.given_up(count);
     }

@@ -54,8 +54,8 @@ impl Shared {
             Some(Finding { info: watched.info.clone(), blocked, standing: watched.standing })
         };
         let findings: Vec<_> = state.watched.values_mut().filter_map(look).collect();
-        // Others take the place of those that are blocked.
-        let unserved = if findings.is_empty() { Default::default() } else { self.add_threads(&mut state) };
+        // Others take the place of those that are held.
+        let unserved = self.add_threads(&mut state);
         drop(state);
         drop(unserved);
         findings

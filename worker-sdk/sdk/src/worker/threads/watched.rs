@@ -106,6 +106,11 @@ impl Watched {
         Place(self.last_await.location())
     }
 
+    /// Whether it had not got on when it was last looked at: others need a thread in its place.
+    pub(super) fn is_held(&self) -> bool {
+        !self.still_for.is_zero()
+    }
+
     /// For how long it has stood still when it was last looked at.
     pub(super) fn still_for(&self) -> Duration {
         self.still_for
