@@ -19,7 +19,7 @@ pub mod read;
 mod rows;
 mod state;
 
-pub use apply::{Applied, ApplyError, ChangedRun, apply, first_hole, forget_deletion};
+pub use apply::{Applied, ApplyError, ChangedRun, apply, apply_tombstone, first_hole};
 pub use audit::{audit, waste};
 pub use change::{Change, Decided, Rejection};
 pub use context::{Context, TaskToken};

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use tidewright_core::{Effect, Overlay, Store, apply, effects, first_hole, forget_deletion};
+use tidewright_core::{Effect, Overlay, Store, apply, apply_tombstone, effects, first_hole};
 use tidewright_schemas::{Claim, CommandsSkipped, Epoch, HistoryRecord, LostCommands, Position, Transition};
 
 use crate::forgetting::{LastWords, tombstone};
@@ -163,12 +163,13 @@ impl<S: Store> Owner<S> {
         Ok(())
     }
 
-    /// What a tombstone says on its own: that a deletion is forgotten, though the record that says so may be gone.
+    /// What a tombstone says on its own: that a run is deleted, or that this is forgotten, though the records that say so
+    /// may be gone.
     fn take_tombstone(&mut self, record: &LogRecord) -> Result<(), Stop> {
         let key = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok());
         let (Some(key), None) = (key, &record.value) else { return Ok(()) };
         let mut overlay = Overlay::with_changes(&self.store, std::mem::take(&mut self.recovery.changed));
-        forget_deletion(&mut overlay, key)?;
+        apply_tombstone(&mut overlay, key)?;
         self.recovery.changed = overlay.into_changes();
         Ok(())
     }

@@ -145,7 +145,9 @@ impl World {
             return Ok(());
         }
         let since_ms = *self.beacons.healthy_since_ms.get_or_insert(self.mono_ms);
-        let long_dead = |(_, died_ms): &(&String, &u64)| self.mono_ms - since_ms.max(**died_ms) >= TAKEN_WITHIN_MS;
+        // A run's time does not go back with the clocks, and what it began is taken only from who was lost after that.
+        let within_ms = TAKEN_WITHIN_MS + self.set_back_ms;
+        let long_dead = |(_, died_ms): &(&String, &u64)| self.mono_ms - since_ms.max(**died_ms) >= within_ms;
         for truth in &self.truth {
             for (incarnation, _) in self.beacons.dead.iter().filter(long_dead) {
                 let found = workflow_of_worker(&truth.rows, incarnation, &[]);

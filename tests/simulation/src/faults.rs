@@ -95,6 +95,7 @@ impl World {
             return;
         }
         self.broker_shift_ms = if self.dice.chance(700) {
+            self.set_back_ms += back;
             self.broker_shift_ms.saturating_sub(back)
         } else {
             self.broker_shift_ms + back / 4
@@ -114,6 +115,7 @@ impl World {
         // Back a little only: what is due then waits until it is time again.
         let back_ms = if self.dice.chance(300) { self.dice.within(1_000, 30_000).min(self.broker_shift_ms) } else { 0 };
         let jump = |clock_ms: u64| if back_ms > 0 { clock_ms.saturating_sub(back_ms) } else { clock_ms + hours_ms };
+        self.set_back_ms += back_ms;
         self.clocks_ms = jump(self.clocks_ms).max(5_000);
         self.broker_shift_ms = jump(self.broker_shift_ms);
         for node in &mut self.nodes {

@@ -1,6 +1,6 @@
 //! What must be true at the end, when everything is at rest.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use tidewright_core::{MemoryRows, due_timers, pending_tasks, read};
 use tidewright_schemas::api::WorkflowStatus;
@@ -121,7 +121,7 @@ impl World {
             let expected = expected.map(|(key, value)| (key.as_slice(), value.as_slice())).collect();
             let node = self.assigned[partition as usize];
             let rebuilt = &self.nodes[node].stores[&partition];
-            if let Some(difference) = rebuilt.look(|rows| difference(rows, &expected, &BTreeSet::new())) {
+            if let Some(difference) = rebuilt.look(|rows| difference(rows, &expected, &[])) {
                 let what = format!("partition {partition}: {difference}");
                 return Err(violation("r14_a_rebuild_equals_what_was_held", what));
             }

@@ -1,24 +1,25 @@
-//! Deletions that are forgotten: a state may keep their rows until the tombstone of the record that began the deletion,
-//! since compaction may take the record that ended it (R31).
+//! Deletions that are forgotten. Compaction may take all that is said of one, the run's records included, while a history
+//! is read or an older state comes back; then a state may differ in what is about the run, until the tombstone of the
+//! record that began the deletion (R31).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+
+use tidewright_schemas::RunId;
 
 /// By the key of the record that began the deletion.
 #[derive(Default)]
 pub(crate) struct Forgotten(BTreeMap<String, End>);
 
-/// How a deletion ended.
+/// A deletion that ended.
 struct End {
-    /// Where the record stands that says so.
-    said_at: u64,
+    run_id: RunId,
     tombstoned_at: Option<u64>,
-    rows: Vec<Vec<u8>>,
 }
 
 impl Forgotten {
-    /// The record landed that ends a deletion, and removes these rows.
-    pub(crate) fn landed(&mut self, said_at: u64, began_with: String, rows: impl Iterator<Item = Vec<u8>>) {
-        self.0.insert(began_with, End { said_at, tombstoned_at: None, rows: rows.collect() });
+    /// The record landed that ends a deletion.
+    pub(crate) fn landed(&mut self, began_with: String, run_id: RunId) {
+        self.0.insert(began_with, End { run_id, tombstoned_at: None });
     }
 
     /// A tombstone landed; only the first one counts.
@@ -28,11 +29,9 @@ impl Forgotten {
         }
     }
 
-    /// Rows that a state up to this history offset may still have.
-    pub(crate) fn may_linger_at(&self, history_offset: u64) -> BTreeSet<&[u8]> {
-        let lingering = self.0.values().filter(|end| {
-            end.said_at < history_offset && end.tombstoned_at.is_none_or(|offset| history_offset <= offset)
-        });
-        lingering.flat_map(|end| &end.rows).map(Vec::as_slice).collect()
+    /// Runs about which a state up to this history offset may differ.
+    pub(crate) fn may_linger_at(&self, history_offset: u64) -> Vec<&RunId> {
+        let lingering = self.0.values().filter(|end| end.tombstoned_at.is_none_or(|offset| history_offset <= offset));
+        lingering.map(|end| &end.run_id).collect()
     }
 }

@@ -1,9 +1,11 @@
 //! Nodes: which partitions each believes to own, its stores, its clock, its crashes.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tidewright_core::{MemoryRows, Rows as _, Store as _, waste};
 use tidewright_owner::Stop;
+use tidewright_schemas::RunId;
 
 use crate::beacons::Watch;
 use crate::dice::Dice;
@@ -206,34 +208,55 @@ pub(crate) fn meta(disk: &Disk) -> Checked<Option<(u64, u64)>> {
     Ok(Some(numbers))
 }
 
-/// The first row that two states do not share, but for the owner's own, and for what nothing reads any more.
+/// The first row that two states do not share, but for the owner's own, for what nothing reads any more, and for what is
+/// about these runs.
 pub(crate) fn difference(
     held: &MemoryRows,
     expected: &BTreeMap<&[u8], &[u8]>,
-    may_linger: &BTreeSet<&[u8]>,
+    may_linger: &[&RunId],
 ) -> Option<String> {
-    let deletes = expected.keys().any(|key| key.first() == Some(&b'x'));
-    let mut ignored: BTreeSet<Vec<u8>> = may_linger.iter().map(|key| key.to_vec()).collect();
-    if deletes {
+    let mut ignored: BTreeSet<Vec<u8>> = BTreeSet::new();
+    if expected.keys().any(|key| key.first() == Some(&b'x')) {
         let mut rows = MemoryRows::default();
         // Memory takes every write.
         let _ = rows.write(expected.iter().map(|(key, value)| (key.to_vec(), Some(value.to_vec()))).collect());
         ignored.extend(waste(&rows).unwrap_or_default());
         ignored.extend(waste(held).unwrap_or_default());
     }
+    let lingers = |(key, value): &(&[u8], &[u8])| may_linger.iter().any(|run| names(key, run) || names(value, run));
     let held = held.all().iter().map(|(key, value)| (key.as_slice(), value.as_slice()));
-    let mut held = held.filter(|(key, _)| *key != b"m" && !ignored.contains(*key));
+    let mut held = held.filter(|(key, _)| *key != b"m" && !ignored.contains(*key)).peekable();
     let expected = expected.iter().map(|(key, value)| (*key, *value));
-    let mut expected = expected.filter(|(key, _)| !ignored.contains(*key));
+    let mut expected = expected.filter(|(key, _)| !ignored.contains(*key)).peekable();
     loop {
-        let (left, right) = (held.next(), expected.next());
-        if left != right {
+        let (left, right) = (held.peek().copied(), expected.peek().copied());
+        if left.is_none() && right.is_none() {
+            return None;
+        }
+        let order = match (left, right) {
+            (Some((left, _)), Some((right, _))) => left.cmp(right),
+            (Some(_), None) => Ordering::Less,
+            (None, _) => Ordering::Greater,
+        };
+        let (left, right) = (left.filter(|_| order.is_le()), right.filter(|_| order.is_ge()));
+        let differs = left != right && !left.iter().chain(&right).any(lingers);
+        if differs {
             let show = |row: Option<(&[u8], &[u8])>| match row {
                 Some((key, value)) => format!("{} = {}", key.escape_ascii(), value.escape_ascii()),
-                None => "nothing more".to_owned(),
+                None => "nothing like it".to_owned(),
             };
             return Some(format!("there is {}, and there should be {}", show(left), show(right)));
         }
-        left?;
+        if order.is_le() {
+            held.next();
+        }
+        if order.is_ge() {
+            expected.next();
+        }
     }
+}
+
+fn names(bytes: &[u8], run_id: &RunId) -> bool {
+    let name = run_id.as_str().as_bytes();
+    bytes.windows(name.len()).any(|part| part == name)
 }

@@ -169,8 +169,8 @@ impl Truth {
         }
         for old in applied.superseded {
             let old = transition_key(&change.workflow_id, old.source_offset, &old.epoch);
-            if self.deletions.begins_with(&old) {
-                self.forgotten.landed(offset, old.clone(), rows.iter().map(|(key, _)| key.clone()));
+            if let (true, Some(run_id)) = (self.deletions.begins_with(&old), &change.run_id) {
+                self.forgotten.landed(old.clone(), run_id.clone());
             }
             self.superseded_keys.insert(old);
         }

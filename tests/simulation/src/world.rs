@@ -35,6 +35,8 @@ pub(crate) struct World {
     pub(crate) mono_ms: u64,
     /// How far all clocks are off that nothing has happened to.
     pub(crate) clocks_ms: u64,
+    /// How far the brokers' clock was set back in all.
+    pub(crate) set_back_ms: u64,
     /// How far the brokers' clock is off.
     pub(crate) broker_shift_ms: u64,
     pub(crate) logs: BTreeMap<Place, SimLog>,
@@ -89,6 +91,7 @@ impl World {
             step: 0,
             mono_ms: 0,
             clocks_ms: CLOCKS_MS,
+            set_back_ms: 0,
             broker_shift_ms: CLOCKS_MS,
             logs: BTreeMap::new(),
             topic_id: 1,

@@ -4,7 +4,9 @@
 //! A history that was compacted meanwhile may lack any of the run's records. So every step says where it ends rather
 //! than how much it takes, and removes what is there.
 
-use tidewright_schemas::{DeletionAdvanced, RowFact, RunDeleted, RunId, Transition, WorkflowId, parse_transition_key};
+use tidewright_schemas::{
+    DeletionAdvanced, EventId, RowFact, RunDeleted, RunId, Transition, WorkflowId, parse_transition_key,
+};
 
 use super::{Applied, ApplyError, changed_run, close};
 use crate::rows::{Overlay, Rows, RowsError};
@@ -132,7 +134,7 @@ pub(crate) fn is_needed<R: Rows>(
 }
 
 /// Its tombstones come after it: then the one of the record that began the deletion says that it has ended, to whoever
-/// comes when this record is gone already (see [`forget_deletion`]).
+/// comes when this record is gone already (see [`apply_tombstone`]).
 fn end<R: Rows>(mut writer: RunWriter<'_, R>) -> Result<Applied, ApplyError> {
     let Some(row) = writer.state().deleted(&writer.workflow_id, &writer.run_id)? else {
         return Ok(Applied::leftover());
@@ -153,16 +155,52 @@ fn forget<R: Rows>(writer: &mut RunWriter<'_, R>, row: &DeletedRow) -> Result<()
     writer.deleted(Some(row), None)
 }
 
-/// Takes the tombstone of a record: if it is that of a [`RunDeleted`], the deletion is forgotten (R31).
+/// Takes the tombstone of a record, which may be all that is left of a deletion (R31): compaction may take the records
+/// that tell of one while an older state comes back, or while a history is read from its start.
 ///
-/// The record that says so may be compacted away when an older state comes back, since a position that covers it is all
-/// that it waits for; the tombstone of the deletion's first record stands above such a state for as long as it may come.
-pub fn forget_deletion<R: Rows>(overlay: &mut Overlay<R>, key: &str) -> Result<(), ApplyError> {
+/// | the tombstone of | says |
+/// |---|---|
+/// | a [`RunDeleted`] | the deletion is forgotten: it stands above every state that may have missed that |
+/// | the start of a run that is still there | the run is deleted: nothing else takes a start back |
+pub fn apply_tombstone<R: Rows>(overlay: &mut Overlay<R>, key: &str) -> Result<(), ApplyError> {
     let Some((workflow_id, source_offset, epoch)) = parse_transition_key(key) else { return Ok(()) };
-    let Some(run_id) = State(&*overlay).deleted_by_record(&workflow_id, source_offset)? else { return Ok(()) };
-    let mut writer = RunWriter { overlay, workflow_id, run_id };
-    match writer.state().deleted(&writer.workflow_id, &writer.run_id)? {
-        Some(row) if row.record.epoch == epoch => Ok(forget(&mut writer, &row)?),
-        _ => Ok(()),
+    let state = State(&*overlay);
+    if let Some(run_id) = state.deleted_by_record(&workflow_id, source_offset)? {
+        let mut writer = RunWriter { overlay, workflow_id, run_id };
+        let row = writer.state().deleted(&writer.workflow_id, &writer.run_id)?;
+        if let Some(row) = row.filter(|row| row.record.epoch == epoch) {
+            remove_rows(&mut writer, row.events)?;
+            forget(&mut writer, &row)?;
+        }
+        return Ok(());
     }
+    let Some(run_id) = state.started_by_record(&workflow_id, source_offset)? else { return Ok(()) };
+    let record = state.record(&workflow_id, &run_id, source_offset)?;
+    let run = state.run(&workflow_id, &run_id)?;
+    if let (Some(run), true) = (run, record.is_some_and(|record| record.epoch == epoch)) {
+        let mut writer = RunWriter { overlay, workflow_id, run_id };
+        close::remove_open(&mut writer, &run, |_| true)?;
+        writer.remove_run(&run)?;
+        writer.hole(None)?;
+        remove_rows(&mut writer, (1, run.next_event_id))?;
+    }
+    Ok(())
+}
+
+/// Removes what a deletion removes step by step: rows of these events, of records and of requests.
+fn remove_rows<R: Rows>(writer: &mut RunWriter<'_, R>, events: (EventId, EventId)) -> Result<(), RowsError> {
+    let (id, run_id) = (writer.workflow_id.clone(), writer.run_id.clone());
+    for event_id in events.0..events.1 {
+        writer.remove_event(event_id);
+    }
+    for (source_offset, record) in writer.state().records(&id, &run_id, usize::MAX)? {
+        if let Some(request_id) = &record.request_id {
+            writer.forget_request(request_id)?;
+        }
+        writer.remove_record(source_offset);
+    }
+    for key in writer.state().accepted_requests(&id, &run_id, usize::MAX)? {
+        writer.remove_row(key);
+    }
+    Ok(())
 }

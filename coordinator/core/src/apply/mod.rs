@@ -13,7 +13,7 @@ use tidewright_schemas::api::WorkflowStatus;
 use tidewright_schemas::{EventAttributes, EventId, RowFact, RunId, Transition, WorkflowId};
 
 use self::deletion::Deletion;
-pub use self::deletion::forget_deletion;
+pub use self::deletion::apply_tombstone;
 pub(crate) use self::deletion::{REQUESTS_PER_STEP, is_needed};
 use crate::rows::{Overlay, Rows, RowsError};
 use crate::state::write::{self, RunWriter};

@@ -79,6 +79,11 @@ impl<R: Rows> State<'_, R> {
         self.get(&keys::deleted_by_record(id, source_offset))
     }
 
+    /// The run that the record of a command began, if it is there and not deleted.
+    pub(crate) fn started_by_record(&self, id: &WorkflowId, source_offset: u64) -> Result<Option<RunId>, RowsError> {
+        self.get(&keys::in_order(keys::BY_ORDER, id, source_offset))
+    }
+
     pub(crate) fn hole(&self, id: &WorkflowId, run_id: &RunId) -> Result<Option<HoleRow>, RowsError> {
         self.get(&keys::hole(id, run_id))
     }

@@ -1,7 +1,6 @@
 //! Deletion for privacy: R31, R32. [`World`] rebuilds state without what was tombstoned after every step.
 
-use tidewright_core::Store as _;
-use tidewright_core::{ApplyError, MemoryRows, Overlay, apply, audit, first_hole, forget_deletion, is_wanted, read};
+use tidewright_core::{ApplyError, MemoryRows, Overlay, apply, audit, first_hole, is_wanted, read};
 use tidewright_schemas::api::WorkflowStatus;
 use tidewright_schemas::{
     Answer, Epoch, HistoryEvent, RowFact, RunId, TimerTarget, Transition, WorkflowIdConflictPolicy,
@@ -13,14 +12,14 @@ use crate::support::decisions::*;
 use crate::support::sentences::given;
 use crate::support::{ORDER, TOMBSTONES_LIVE_MS, World, workflow_id};
 
-fn answered_delete() -> tidewright_core::Request {
+pub(crate) fn answered_delete() -> tidewright_core::Request {
     delete_with(|command| {
         command.request_id = Some("d1".to_owned());
         command.reply_to = Some(reply_to());
     })
 }
 
-fn closed() -> World {
+pub(crate) fn closed() -> World {
     order_that_decided([complete()])
 }
 
@@ -46,7 +45,7 @@ fn is_gone(w: &World, run_id: &RunId) {
 }
 
 /// Takes every step that the deletion still needs; says how many.
-fn to_the_end(w: &mut World) -> usize {
+pub(crate) fn to_the_end(w: &mut World) -> usize {
     let mut steps = 0;
     while w.due().iter().any(|due| due.target == TimerTarget::RunDeletion) {
         w.when_due(TimerTarget::RunDeletion);
@@ -188,48 +187,6 @@ fn r21_a_repeated_deletion_is_answered_again_while_it_is_remembered() {
     to_the_end(&mut w);
     w.when(answered_delete()).then_rejected("TW0206");
     World::default().when(answered_delete()).then_rejected("TW0206");
-}
-
-/// Rows after the tombstone of the record that deleted a run was read, by a state that never saw the deletion end.
-fn after_tombstone(rows: &MemoryRows, key: &str) -> MemoryRows {
-    let mut overlay = Overlay::new(rows);
-    forget_deletion(&mut overlay, key).unwrap();
-    let changed = overlay.into_changes();
-    let mut after = rows.clone();
-    after.write(changed.into_iter().collect()).unwrap();
-    after
-}
-
-#[test]
-fn r31_a_state_that_missed_the_end_of_a_deletion_learns_it_from_the_tombstone() {
-    let mut w = closed();
-    let deletes = w.record_count();
-    w.when(answered_delete()).when_due(TimerTarget::RunDeletion);
-    let keys: Vec<_> = w.record_keys().map(str::to_owned).collect();
-    for (number, key) in keys.iter().enumerate() {
-        let after = after_tombstone(&w.rows, key);
-        assert_eq!(after.all().is_empty(), number == deletes, "{key}");
-    }
-    for of_another in ["", "transition/", "position/1/claim/1", &keys[deletes].replace("/claim", "/another")] {
-        assert_eq!(after_tombstone(&w.rows, of_another), w.rows, "{of_another}");
-    }
-}
-
-#[test]
-fn r31_a_tombstone_that_comes_late_forgets_no_later_deletion_by_the_same_request() {
-    let mut w = closed();
-    let deletes = w.record_count();
-    w.when(answered_delete()).when_due(TimerTarget::RunDeletion);
-    let key = w.record_keys().nth(deletes).unwrap().to_owned();
-    let missed_the_end = w.rows.clone();
-    w.when_due(TimerTarget::RunDeletion).then_facts(["RunForgotten"]);
-    let from = w.record_count();
-    w.when(start(ORDER)).when(answered_delete());
-    let mut rows = missed_the_end;
-    for change in w.records_from(from) {
-        rows = written(&rows, &change).1;
-    }
-    assert_eq!(after_tombstone(&rows, &key), w.rows);
 }
 
 #[test]
@@ -446,7 +403,7 @@ fn record(run_id: &RunId, source_offset: u64, events: Vec<HistoryEvent>) -> Tran
     }
 }
 
-fn written(rows: &MemoryRows, change: &Transition) -> (tidewright_core::Applied, MemoryRows) {
+pub(crate) fn written(rows: &MemoryRows, change: &Transition) -> (tidewright_core::Applied, MemoryRows) {
     use tidewright_core::Store as _;
     let mut overlay = Overlay::new(rows);
     let applied = apply(&mut overlay, change).unwrap();

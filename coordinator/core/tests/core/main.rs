@@ -31,5 +31,6 @@ mod start_options;
 mod starting;
 mod timers;
 mod tokens;
+mod tombstones;
 mod trouble;
 mod workflow_tasks;
