@@ -1,8 +1,12 @@
 //! A worker made by hand: whoever writes it says what happens first.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use serde_json::{Value, json};
-use tidewright_log::GroupConsumer;
+use tidewright_log::{GroupConsumer, Record};
+use tidewright_schemas::{Beacon, Slots, WorkerBeacon, WorkerIdentity, WorkerQueue, WorkerStanding};
+use tokio::task::JoinSet;
 
 use crate::World;
 
@@ -86,4 +90,34 @@ pub fn schedule_activity(activity_id: &str, fields: &Value) -> Value {
         decision[name] = value.clone();
     }
     decision
+}
+
+/// Beacons of a worker of the task queue `q`, once in a while, until this is dropped.
+#[must_use]
+pub fn beacons(world: &World, name: &str) -> JoinSet<()> {
+    let (producer, topic) = (world.producer.clone(), world.topics.workers());
+    let queue = WorkerQueue {
+        task_queue: "q".to_owned(),
+        workflow_tasks: Some(Slots { total: 1, used: 0 }),
+        activities: Some(Slots { total: 1, used: 0 }),
+        activity_partitions: Vec::new(),
+    };
+    let beacon = Beacon::from(WorkerBeacon {
+        worker: WorkerIdentity { identity: name.to_owned(), incarnation: name.to_owned() },
+        build_id: None,
+        sdk: None,
+        started_at_ms: 0,
+        task_queues: vec![queue],
+        state: WorkerStanding::Running,
+    });
+    // Silence is measured by who speaks in the same partition.
+    let record = Record::to(topic).partition(0).key(beacon.key()).value(beacon.to_json());
+    let mut beating = JoinSet::new();
+    beating.spawn(async move {
+        loop {
+            drop(producer.send(record.clone()).await.await);
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    });
+    beating
 }

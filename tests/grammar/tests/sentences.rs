@@ -14,8 +14,15 @@ use tidewright_schemas::*;
 const WHOLE: &str = "start, signal, task, begun, done, schedule a, schedule b, timer t, timer u, fired t, task, begun, \
     failed, signal, task 2, begun, done, cancel u, cancel requested, runs a, result a, failure b, task, begun, done, \
     fired u, schedule c, complete";
+/// An activity that is asked to end and does, one that does not listen, and one that ends before it was asked.
+const CANCELLED: &str = "start, task, begun, done, schedule a, schedule b, schedule c, signal, task, begun, done, stop a, \
+    stop b, stop c, runs c, result c, runs a, stopped a, task, begun, done, runs b, result b, task, begun, done, complete";
 const SHORT: &[&str] = &[
     WHOLE,
+    CANCELLED,
+    "start, task, begun, done, schedule a, signal, task, begun, done, stop a, stopped a, task, begun, done, complete",
+    "start, task, begun, done, schedule a, signal, task, begun, done, stop a, runs a, failure a, task, begun, done, fail",
+    "start, task, begun, done, schedule a, signal, task, begun, done, stop a, too late a, task, begun, done, complete",
     "start, task, begun, done, complete",
     "start, task, begun, done, fail",
     "start, cancel requested, task, begun, done, canceled",
@@ -122,6 +129,22 @@ impl Story {
                 let cause = None;
                 ActivityTaskFailed { scheduled_event_id, started_event_id, failure, retry_state, cause, worker }.into()
             }
+            "stop" => {
+                let workflow_task_completed_event_id = self.the("done");
+                ActivityTaskCancelRequested { scheduled_event_id, workflow_task_completed_event_id }.into()
+            }
+            "stopped" => {
+                let latest_cancel_requested_event_id = self.the(&format!("stop {id}"));
+                let details = None;
+                ActivityTaskCanceled {
+                    details,
+                    latest_cancel_requested_event_id,
+                    scheduled_event_id,
+                    started_event_id,
+                    worker,
+                }
+                .into()
+            }
             "too late" => {
                 let failure = failure();
                 ActivityTaskTimedOut { scheduled_event_id, started_event_id, failure, retry_state }.into()
@@ -214,6 +237,14 @@ fn what_is_illegal_says_why() {
     is_illegal("start, task, begun, done, timer t, cancel t, cancel t", "cancelled before");
     is_illegal("start, task, begun, done, fired t", "did not start timer");
     is_illegal("start, cancel requested, cancel requested", "asked to end before");
+    is_illegal("start, task, begun, done, stop a", "there is no activity");
+    is_illegal("start, task, begun, done, schedule a, stop a, stop a", "asked to end before");
+    is_illegal("start, task, begun, done, schedule a, stopped a", "names the request");
+    is_illegal("start, task, begun, done, schedule a, stop a, stopped a, stopped a", "not open");
+    is_illegal("start, task, begun, done, schedule a, stop a, stopped a, runs a, result a", "not open");
+    is_illegal("start, task, begun, done, schedule a, stop a, runs a, stop a", "should follow its start");
+    is_illegal("start, task, begun, done, schedule a, signal, stop a", "among decisions");
+    is_illegal("start, task, begun, done, schedule a, failure a, task, begun, done, stop a", "had ended");
 }
 
 #[test]
@@ -239,11 +270,10 @@ fn numbers_and_times_are_in_order() {
     assert!(check(&early).unwrap_err().what.contains("fires at"));
 }
 
-/// Whatever one sentence is left out, doubled or swapped with its neighbour: it is noticed, unless what comes out is
-/// another legal history.
-#[test]
-fn a_history_with_a_fault_is_noticed() {
-    let whole = words(WHOLE);
+/// How many faults a history can have, each one sentence that is left out, doubled or swapped with its neighbour, and those
+/// that are not noticed.
+fn with_each_fault(text: &str) -> (usize, Vec<String>) {
+    let whole = words(text);
     let mut unnoticed = Vec::new();
     let mut faults = 0;
     let mut notice = |fault: String, sentences: Vec<&str>| {
@@ -260,6 +290,14 @@ fn a_history_with_a_fault_is_noticed() {
             notice(format!("swapped {at} {} and {next}", whole[at]), [before, &[*next, whole[at]], rest].concat());
         }
     }
+    (faults, unnoticed)
+}
+
+/// Whatever one sentence is left out, doubled or swapped with its neighbour: it is noticed, unless what comes out is
+/// another legal history.
+#[test]
+fn a_history_with_a_fault_is_noticed() {
+    let (faults, unnoticed) = with_each_fault(WHOLE);
     // A signal more or less, another order of decisions, something that has not ended yet: legal, too.
     let legal = [
         "without 1 signal",
@@ -280,6 +318,29 @@ fn a_history_with_a_fault_is_noticed() {
         "without 25 fired u",
         "without 26 schedule c",
         "twice 26 schedule c",
+    ];
+    assert_eq!(unnoticed, legal, "of {faults} faults");
+}
+
+#[test]
+fn a_fault_in_the_story_of_a_cancelled_activity_is_noticed() {
+    let (faults, unnoticed) = with_each_fault(CANCELLED);
+    // Activities in another order, a signal more or less, one that was not asked to end, one that had not begun when it
+    // ended as cancelled, and a run that goes on: legal, too.
+    let legal = [
+        "twice 4 schedule a",
+        "swapped 4 schedule a and schedule b",
+        "twice 5 schedule b",
+        "swapped 5 schedule b and schedule c",
+        "twice 6 schedule c",
+        "without 7 signal",
+        "twice 7 signal",
+        "swapped 11 stop a and stop b",
+        "without 12 stop b",
+        "swapped 12 stop b and stop c",
+        "without 13 stop c",
+        "without 16 runs a",
+        "without 26 complete",
     ];
     assert_eq!(unnoticed, legal, "of {faults} faults");
 }

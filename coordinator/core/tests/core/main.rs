@@ -20,6 +20,7 @@ mod fitting;
 mod forwarding;
 mod handing_back;
 mod heartbeats;
+mod limits;
 mod losing_workers;
 mod poison;
 mod querying;

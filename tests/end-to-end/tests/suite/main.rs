@@ -18,6 +18,7 @@ mod orders;
 mod poison;
 mod presence;
 mod queries;
+mod query_limits;
 mod races;
 mod retries;
 mod signals;

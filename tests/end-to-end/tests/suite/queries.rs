@@ -5,6 +5,7 @@ use std::future::IntoFuture;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use end_to_end::by_hand::beacons;
 use end_to_end::{World, binaries, eventually};
 use serde_json::{Value, json};
 use tidewright::prelude::*;
@@ -13,9 +14,7 @@ use tidewright_api::ApiServer;
 use tidewright_log::{Admin, LogReader, ReaderOptions, Record, StartAt};
 use tidewright_schemas::api::WorkflowStatus;
 use tidewright_schemas::topics::partition_of;
-use tidewright_schemas::{Beacon, Slots, WorkerBeacon, WorkerIdentity, WorkerQueue, WorkerStanding};
 use tokio::sync::oneshot;
-use tokio::task::JoinSet;
 
 /// Adds up numbers until it is told to stop.
 #[derive(Default, serde::Serialize)]
@@ -231,40 +230,10 @@ async fn a_worker_without_the_run_replays_a_long_history() -> anyhow::Result<()>
     Ok(())
 }
 
-/// Says once in a while that a worker of queue `q` is there, until it is dropped.
-fn beacon(world: &World) -> JoinSet<()> {
-    let (producer, topic) = (world.producer.clone(), world.topics.workers());
-    let worker = WorkerIdentity { identity: "by hand".to_owned(), incarnation: "by-hand".to_owned() };
-    let slots = Some(Slots { total: 1, used: 0 });
-    let queue = WorkerQueue {
-        task_queue: "q".to_owned(),
-        workflow_tasks: slots,
-        activities: None,
-        activity_partitions: Vec::new(),
-    };
-    let beacon = Beacon::from(WorkerBeacon {
-        worker,
-        build_id: None,
-        sdk: None,
-        started_at_ms: 0,
-        task_queues: vec![queue],
-        state: WorkerStanding::Running,
-    });
-    let record = Record::to(topic).key(beacon.key()).value(beacon.to_json());
-    let mut beating = JoinSet::new();
-    beating.spawn(async move {
-        loop {
-            drop(producer.send(record.clone()).await.await);
-            tokio::time::sleep(Duration::from_millis(300)).await;
-        }
-    });
-    beating
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_history_does_not_stand_by_is_not_told() -> anyhow::Result<()> {
     let (world, client, _api) = started().await?;
-    let _beacon = beacon(&world);
+    let _beacons = beacons(&world, "by hand");
     let run = client.start(Ledger::run, ()).id("ahead").task_queue("q").await?;
     let mut tasks = world.consumer(&world.topics.workflow_tasks("q"))?;
     let task = world.take(&mut tasks).await?.json()?;

@@ -4,16 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use end_to_end::World;
-use end_to_end::by_hand::{ByHand, complete_workflow, schedule_activity, start_timer};
+use end_to_end::by_hand::{ByHand, beacons, complete_workflow, schedule_activity, start_timer};
 use end_to_end::ways::{WayIn, Ways, signal_of, start_of};
 use serde_json::{Value, json};
-use tidewright_log::Record;
 use tidewright_schemas::api::WorkflowStatus;
-use tidewright_schemas::{
-    Beacon, Command, DeleteWorkflow, RequestCancelWorkflow, Slots, StartWorkflow, TerminateWorkflow, WorkerBeacon,
-    WorkerIdentity, WorkerQueue, WorkerStanding,
-};
-use tokio::task::JoinSet;
+use tidewright_schemas::{Command, DeleteWorkflow, RequestCancelWorkflow, StartWorkflow, TerminateWorkflow};
 
 const RESULT: &str = "fine";
 
@@ -297,35 +292,6 @@ async fn a_deletion_against_completion_in_both_orders() -> Result<()> {
     site.ended_as("completion-first", WorkflowStatus::Completed).await?;
     site.ask("completion-first", DeleteWorkflow::default()).await?;
     is_unknown(&site, "completion-first").await
-}
-
-/// Beacons of a worker, once in a while, until this is dropped.
-fn beacons(world: &World, name: &str) -> JoinSet<()> {
-    let (producer, topic) = (world.producer.clone(), world.topics.workers());
-    let queue = WorkerQueue {
-        task_queue: "q".to_owned(),
-        workflow_tasks: Some(Slots { total: 1, used: 0 }),
-        activities: Some(Slots { total: 1, used: 0 }),
-        activity_partitions: Vec::new(),
-    };
-    let beacon = Beacon::from(WorkerBeacon {
-        worker: WorkerIdentity { identity: name.to_owned(), incarnation: name.to_owned() },
-        build_id: None,
-        sdk: None,
-        started_at_ms: 0,
-        task_queues: vec![queue],
-        state: WorkerStanding::Running,
-    });
-    // Silence is measured by who speaks in the same partition.
-    let record = Record::to(topic).partition(0).key(beacon.key()).value(beacon.to_json());
-    let mut beating = JoinSet::new();
-    beating.spawn(async move {
-        loop {
-            drop(producer.send(record.clone()).await.await);
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    });
-    beating
 }
 
 #[tokio::test(flavor = "multi_thread")]
