@@ -25,6 +25,7 @@ mod losing_workers;
 mod poison;
 mod querying;
 mod races;
+mod races_at_the_end;
 mod random;
 mod reading;
 mod signals;

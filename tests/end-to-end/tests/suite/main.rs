@@ -5,6 +5,7 @@ mod blocking;
 mod by_hand;
 mod cancellation_types;
 mod cancelling;
+mod carried;
 mod deleting;
 mod ending;
 mod errors;

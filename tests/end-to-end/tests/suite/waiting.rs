@@ -7,7 +7,7 @@ use end_to_end::{Running, World};
 use serde_json::Value;
 use tidewright::prelude::*;
 use tidewright_schemas::EventAttributes;
-use tidewright_schemas::api::WorkflowStatus;
+use tidewright_schemas::api::{PendingActivityState, WorkflowDescription, WorkflowStatus};
 
 struct Steps;
 
@@ -194,7 +194,12 @@ async fn everything_on(site: &Site) -> Result<()> {
 
 async fn every_scope_on(site: &Site) -> Result<()> {
     let run = site.client.start(scopes, ()).id("scopes").task_queue("q").await?;
-    site.until("scopes", "ActivityTaskScheduled", 2).await?;
+    // One that has not begun would have nothing to say.
+    let both_run = |run: &WorkflowDescription| {
+        let started = run.pending_activities.iter().filter(|activity| activity.state == PendingActivityState::Started);
+        started.count() == 2
+    };
+    site.world.describe_until("scopes", "both activities run", both_run).await?;
     run.signal(LEFT, String::new()).await?;
     site.until("scopes", "ActivityTaskCanceled", 1).await?;
     ensure!(site.count("scopes", "ActivityTaskCancelRequested").await? == 1, "the outer one is not cancelled");
