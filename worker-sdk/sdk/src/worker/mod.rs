@@ -22,6 +22,7 @@ mod query_answer;
 mod running;
 mod threads;
 mod trace;
+mod turns;
 mod workflow_loop;
 mod workflow_task;
 

@@ -4,7 +4,6 @@
 //! that one that blocks holds up no executor, and its run for a bounded time only; what panics costs its run its place in
 //! the cache. Queries have turns of their own and take no slots from workflow tasks.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -16,11 +15,12 @@ use tidewright_replay::{Run, RunInfo};
 use tidewright_schemas::limits::PAYLOAD_BYTES_MAX;
 use tidewright_schemas::{Answer, EventId, HistoryEvent, QueryAnswered, QueryFailedCause, QueryTask, Reply, headers};
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Notify, oneshot};
 
 use super::cache::CachedRun;
 use super::offsets::Position;
 use super::query_answer::{self, Problem};
+use super::turns::{Turn, Turns};
 use crate::registry::Registry;
 
 /// Most queries that are taken and not answered; more are refused at once.
@@ -53,8 +53,7 @@ pub(crate) struct QueryDone {
 /// The queries of one worker.
 pub(crate) struct Queries {
     desk: Arc<Desk>,
-    turns: Arc<Semaphore>,
-    waiting: VecDeque<QueryJob>,
+    turns: Turns<QueryJob>,
     open: usize,
 }
 
@@ -89,8 +88,7 @@ impl Desk {
 impl Queries {
     /// Answers at most half as many queries at a time as there are slots for workflow tasks.
     pub(crate) fn new(desk: Desk, workflow_task_slots: usize) -> Self {
-        let turns = Arc::new(Semaphore::new((workflow_task_slots / 2).max(1)));
-        Self { desk: Arc::new(desk), turns, waiting: VecDeque::new(), open: 0 }
+        Self { desk: Arc::new(desk), turns: Turns::new((workflow_task_slots / 2).max(1)), open: 0 }
     }
 
     /// Whether a record is a query.
@@ -117,28 +115,29 @@ impl Queries {
     }
 
     /// A turn for one more query. Without one the query waits.
-    pub(crate) fn turn(&mut self, job: QueryJob) -> Option<(QueryJob, OwnedSemaphorePermit)> {
-        match Arc::clone(&self.turns).try_acquire_owned() {
-            Ok(turn) => Some((job, turn)),
-            Err(_) => {
-                self.waiting.push_back(job);
-                None
-            }
-        }
+    pub(crate) fn turn(&mut self, job: QueryJob) -> Option<(QueryJob, Turn)> {
+        self.turns.take(job)
     }
 
-    /// A query is done with; the next one that waits.
-    pub(crate) fn done(&mut self) -> Option<QueryJob> {
+    /// The next query that waits, if there is a turn for it.
+    pub(crate) fn next(&mut self) -> Option<QueryJob> {
+        self.turns.next()
+    }
+
+    /// Resolves when there may be a turn for a query that waits.
+    pub(crate) fn freed(&self) -> impl Future<Output = ()> + use<> {
+        self.turns.freed()
+    }
+
+    /// A query is done with.
+    pub(crate) fn done(&mut self) {
         self.open -= 1;
-        self.waiting.pop_front()
     }
 
     /// Drops queries that wait for a turn, but that nobody waits for any more: a code that blocks for ever must not keep
     /// their offsets from being committed.
     pub(crate) fn drop_expired(&mut self) -> Vec<Position> {
-        let (expired, waiting) =
-            std::mem::take(&mut self.waiting).into_iter().partition(|job| left(&job.query).is_zero());
-        self.waiting = waiting;
+        let expired = self.turns.give_up(|job| left(&job.query).is_zero());
         self.open -= expired.len();
         self.desk.expired.increment(expired.len() as u64);
         expired.into_iter().map(|job| job.position).collect()
@@ -149,7 +148,7 @@ impl Queries {
         &self,
         job: QueryJob,
         held: Option<Held>,
-        turn: OwnedSemaphorePermit,
+        turn: Turn,
     ) -> impl Future<Output = QueryDone> + use<> {
         let desk = Arc::clone(&self.desk);
         async move {
@@ -161,12 +160,7 @@ impl Queries {
 }
 
 impl Desk {
-    async fn answer(
-        self: &Arc<Self>,
-        query: QueryTask,
-        held: Option<Held>,
-        turn: OwnedSemaphorePermit,
-    ) -> Option<CachedRun> {
+    async fn answer(self: &Arc<Self>, query: QueryTask, held: Option<Held>, turn: Turn) -> Option<CachedRun> {
         let left = left(&query);
         if left.is_zero() {
             self.expired.increment(1);
@@ -199,7 +193,7 @@ impl Desk {
         self: &Arc<Self>,
         query: Arc<QueryTask>,
         held: Option<CachedRun>,
-        turn: OwnedSemaphorePermit,
+        turn: Turn,
     ) -> oneshot::Receiver<(Answer, Option<CachedRun>)> {
         let (tell, told) = oneshot::channel();
         let (desk, runtime) = (Arc::clone(self), Handle::current());
@@ -208,12 +202,13 @@ impl Desk {
                 Some(cached) => Ok((cached, true)),
                 None => runtime.block_on(desk.replay(&query)),
             };
-            // Nobody may listen any more.
-            let _ = tell.send(match replayed {
+            let answered = match replayed {
                 Err(problem) => (problem.into_answer(None), None),
                 Ok((cached, may_be_kept)) => ask(&query, cached, may_be_kept),
-            });
+            };
             drop(turn);
+            // Nobody may listen any more.
+            let _ = tell.send(answered);
         };
         if let Err(error) = std::thread::Builder::new().name("query".to_owned()).spawn(work) {
             tracing::error!("a thread for a query cannot be started: {error}");

@@ -135,6 +135,7 @@ impl WorkflowLoop {
                 // Its sender lives as long as the threads, and those as long as this loop.
                 _ = given_up.changed() => {}
                 Some(done) = self.jobs.join_next() => self.done(done),
+                () = self.queries.freed() => self.serve_queries(),
                 event = self.membership.next(free), if free > 0 => self.take(event),
             }
         }
@@ -207,6 +208,13 @@ impl WorkflowLoop {
         }
     }
 
+    /// Serves queries that wait, as long as there are turns.
+    fn serve_queries(&mut self) {
+        while let Some(job) = self.queries.next() {
+            self.consider(job);
+        }
+    }
+
     fn consider(&mut self, job: QueryJob) {
         match self.busy.get_mut(&job.query.run_id) {
             Some(line) => line.push(Next::Query(Box::new(job))),
@@ -253,9 +261,8 @@ impl WorkflowLoop {
                     _ => {}
                 }
                 self.commit(&done.position);
-                if let Some(job) = self.queries.done() {
-                    self.consider(job);
-                }
+                self.queries.done();
+                self.serve_queries();
             }
             // User code's panics are values, so this is a defect of the worker's own: its record stays open, and the
             // task is delivered again after a restart.
