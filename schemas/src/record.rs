@@ -315,6 +315,9 @@ pub struct WorkflowTaskDispatched {
     pub time_ms: u64,
     /// Why the attempt before failed.
     pub last_failure: Failure,
+    /// Whether its own failure will be events: all that has failed so far is that a worker lacked the history.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tells_failure: bool,
 }
 
 /// A workflow task waits for its next attempt.

@@ -11,15 +11,26 @@ pub(crate) struct Tasks {
 
 enum State {
     /// None is in the history. The next is a first attempt, or not.
-    Between { retries: bool },
+    Between { retries: Retries },
     /// `WorkflowTaskScheduled` was the last event.
-    Scheduled { event_id: EventId, attempt: u32 },
+    Scheduled { event_id: EventId, attempt: u32, tells_failure: bool },
     /// `WorkflowTaskStarted` was the last event.
-    Started { scheduled: EventId, event_id: EventId, attempt: u32 },
+    Started { scheduled: EventId, event_id: EventId, attempt: u32, tells_failure: bool },
     /// A worker advanced the run: what it decided follows.
     Completed { event_id: EventId, stretch: Stretch },
     /// The run is being ended while a task was out.
     ForceClosed,
+}
+
+/// Which attempt the next task is.
+#[derive(Clone, Copy, PartialEq)]
+enum Retries {
+    /// The first one.
+    No,
+    /// The second one, or a later one.
+    Yes,
+    /// The same, and the second one's failure is an event, too: the first had nothing but the history missing.
+    Untold,
 }
 
 /// What has followed a completion so far.
@@ -37,7 +48,7 @@ enum Stretch {
 
 impl Default for State {
     fn default() -> Self {
-        Self::Between { retries: false }
+        Self::Between { retries: Retries::No }
     }
 }
 
@@ -50,19 +61,24 @@ impl Tasks {
     pub(crate) fn scheduled(&mut self, event_id: EventId, attempt: u32) -> Checked {
         self.outside()?;
         require(!self.must_close(), || "the run should have ended with the task before".to_owned())?;
-        let retries = matches!(self.state, State::Between { retries: true });
-        require((attempt > 1) == retries && attempt > 0, || {
-            let expected = if retries { "a later attempt, for the first one failed" } else { "attempt 1" };
+        let retries = match self.state {
+            State::Between { retries } => retries,
+            _ => Retries::No,
+        };
+        require((attempt > 1) == (retries != Retries::No) && attempt > 0, || {
+            let expected =
+                if retries != Retries::No { "a later attempt, for the first one failed" } else { "attempt 1" };
             format!("it has attempt {attempt}; expected is {expected}")
         })?;
-        self.state = State::Scheduled { event_id, attempt };
+        let tells_failure = attempt == 1 || (attempt == 2 && retries == Retries::Untold);
+        self.state = State::Scheduled { event_id, attempt, tells_failure };
         Ok(())
     }
 
     pub(crate) fn started(&mut self, event_id: EventId, names: EventId) -> Checked {
         match self.state {
-            State::Scheduled { event_id: scheduled, attempt } if scheduled == names => {
-                self.state = State::Started { scheduled, event_id, attempt };
+            State::Scheduled { event_id: scheduled, attempt, tells_failure } if scheduled == names => {
+                self.state = State::Started { scheduled, event_id, attempt, tells_failure };
                 Ok(())
             }
             _ => Err(format!("it does not follow the WorkflowTaskScheduled {names} that it names")),
@@ -76,24 +92,34 @@ impl Tasks {
     }
 
     pub(crate) fn failed(&mut self, names: (EventId, EventId), cause: WorkflowTaskFailedCause) -> Checked {
-        self.timed_out(names)?;
-        if cause == WorkflowTaskFailedCause::ForceCloseCommand {
-            self.state = State::ForceClosed;
+        let attempt = self.ends_badly(names)?;
+        match cause {
+            WorkflowTaskFailedCause::ForceCloseCommand => self.state = State::ForceClosed,
+            WorkflowTaskFailedCause::HistoryUnavailable if attempt == 1 => {
+                self.state = State::Between { retries: Retries::Untold };
+            }
+            _ => {}
         }
         Ok(())
     }
 
     pub(crate) fn timed_out(&mut self, names: (EventId, EventId)) -> Checked {
-        let attempt = self.ends(names)?;
-        require(attempt == 1, || "failures of later attempts are no events".to_owned())?;
-        self.state = State::Between { retries: true };
-        Ok(())
+        self.ends_badly(names).map(drop)
     }
 
-    /// The outcome of the task that is open; says which attempt it is.
-    fn ends(&self, names: (EventId, EventId)) -> Result<u32, String> {
+    fn ends_badly(&mut self, names: (EventId, EventId)) -> Result<u32, String> {
+        let (attempt, tells_failure) = self.ends(names)?;
+        require(tells_failure, || "failures of later attempts are no events".to_owned())?;
+        self.state = State::Between { retries: Retries::Yes };
+        Ok(attempt)
+    }
+
+    /// The outcome of the task that is open; says which attempt it is, and whether its failure is an event.
+    fn ends(&self, names: (EventId, EventId)) -> Result<(u32, bool), String> {
         match self.state {
-            State::Started { scheduled, event_id, attempt } if (scheduled, event_id) == names => Ok(attempt),
+            State::Started { scheduled, event_id, attempt, tells_failure } if (scheduled, event_id) == names => {
+                Ok((attempt, tells_failure))
+            }
             _ => Err(format!("it does not follow the workflow task {names:?} that it names")),
         }
     }

@@ -209,9 +209,9 @@ impl Draft {
     }
 
     /// Sends the next attempt of a workflow task that failed: its boundaries become events when it is accepted (R22).
-    pub(crate) fn send_workflow_task_again(&mut self, attempt: u32, last_failure: Failure) {
+    pub(crate) fn send_workflow_task_again(&mut self, attempt: u32, last_failure: Failure, tells_failure: bool) {
         let (scheduled_event_id, time_ms) = (self.next_event_id, self.now_ms);
-        self.row(WorkflowTaskDispatched { attempt, scheduled_event_id, time_ms, last_failure });
+        self.row(WorkflowTaskDispatched { attempt, scheduled_event_id, time_ms, last_failure, tells_failure });
     }
 
     /// What the workers of an activity of the run are told when it is asked to end.

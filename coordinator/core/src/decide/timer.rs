@@ -77,7 +77,7 @@ fn fire_for_run<R: Rows>(
             draft.event(WorkflowExecutionTimedOut { retry_state: RetryState::Timeout, new_execution_run_id: None });
         }
         (None, WorkflowTaskState::BackingOff { attempt, failure, .. }) => {
-            draft.send_workflow_task_again(*attempt, failure.clone());
+            draft.send_workflow_task_again(*attempt, failure.clone(), false);
         }
         (None, _) => draft.send_workflow_task(),
     }

@@ -32,6 +32,8 @@ pub(super) struct OutTask {
     /// When it was sent: the workflow's time while it was advanced.
     time_ms: u64,
     retried: bool,
+    /// Whether its failure becomes an event.
+    tells_failure: bool,
     pub(super) deliveries: u32,
     pub(super) asked_by: String,
 }
@@ -52,13 +54,30 @@ impl OutTask {
                 scheduled_event_id,
                 time_ms,
                 retried,
+                tells_failure,
                 deliveries,
                 asked_by,
                 ..
-            } if current == attempt && scheduled_event_id == scheduled => {
-                Ok(Some(Self { run, attempt, scheduled_event_id, time_ms, retried, deliveries, asked_by }))
-            }
+            } if current == attempt && scheduled_event_id == scheduled => Ok(Some(Self {
+                run,
+                attempt,
+                scheduled_event_id,
+                time_ms,
+                retried,
+                tells_failure,
+                deliveries,
+                asked_by,
+            })),
             _ => Ok(None),
+        }
+    }
+
+    /// The boundaries of a retried task become events with its outcome, if that is told.
+    fn tell_boundaries(&self, draft: &mut Draft) {
+        if self.retried {
+            let (task_queue, attempt) = (self.run.task_queue.clone(), self.attempt);
+            let scheduled_event_id = draft.event_at(self.time_ms, WorkflowTaskScheduled { task_queue, attempt });
+            draft.event_at(self.time_ms, WorkflowTaskStarted { scheduled_event_id });
         }
     }
 
@@ -99,12 +118,7 @@ pub(super) fn complete<R: Rows>(
     draft.task_ended();
     // A retried task's time is no event's yet, but the workflow has seen it: time never goes back (R6).
     draft.now_ms = draft.now_ms.max(task.time_ms);
-    if task.retried {
-        let task_queue = task.run.task_queue.clone();
-        let scheduled = WorkflowTaskScheduled { task_queue, attempt: task.attempt };
-        let scheduled_event_id = draft.event_at(task.time_ms, scheduled);
-        draft.event_at(task.time_ms, WorkflowTaskStarted { scheduled_event_id });
-    }
+    task.tell_boundaries(&mut draft);
     let completed_event_id = draft.event(WorkflowTaskCompleted {
         scheduled_event_id: task.scheduled_event_id,
         started_event_id: task.scheduled_event_id + 1,
@@ -169,6 +183,12 @@ pub(super) struct FailedTask {
 }
 
 impl FailedTask {
+    /// Whether history says that nothing but the history was missing.
+    fn lacked_history(&self) -> bool {
+        let timed_out = matches!(self.failure.info, FailureInfo::Timeout(_));
+        self.cause == WorkflowTaskFailedCause::HistoryUnavailable && !timed_out
+    }
+
     fn event(&self, scheduled_event_id: EventId, worker: &WorkerIdentity) -> EventAttributes {
         let started_event_id = scheduled_event_id + 1;
         let (cause, failure, worker) = (self.cause, self.failure.clone(), worker.clone());
@@ -181,8 +201,9 @@ impl FailedTask {
     }
 }
 
-/// The first attempt's failure is an event; those of later attempts are rows, so that a workflow that cannot advance
-/// does not fill its history.
+/// The first attempt's failure is an event, and the second's if the first had nothing but the history missing: else what
+/// is wrong would be told nowhere. Those of later attempts are rows, so that a workflow that cannot advance does not fill
+/// its history.
 pub(super) fn fail_task<R: Rows>(
     state: &State<'_, R>,
     workflow_id: &WorkflowId,
@@ -194,13 +215,16 @@ pub(super) fn fail_task<R: Rows>(
 ) -> Decision {
     let mut draft = Draft::of(workflow_id, run_id, &task.run, context);
     draft.task_ended();
-    if !task.retried {
+    if task.tells_failure {
+        draft.now_ms = draft.now_ms.max(task.time_ms);
+        task.tell_boundaries(&mut draft);
         draft.event(failed.event(task.scheduled_event_id, worker));
     }
     draft.flush(state, fit::json_bytes(&failed.failure))?;
     let attempt = task.attempt.saturating_add(1);
     if failed.at_once {
-        draft.send_workflow_task_again(attempt, failed.failure);
+        let tells_failure = task.tells_failure && failed.lacked_history();
+        draft.send_workflow_task_again(attempt, failed.failure, tells_failure);
     } else {
         let doubled = RETRY_FIRST_MS.saturating_mul(1 << task.attempt.saturating_sub(1).min(16));
         let due_ms = draft.now_ms.saturating_add(doubled.min(RETRY_LAST_MS));

@@ -84,6 +84,8 @@ pub(crate) enum WorkflowTaskState {
         time_ms: u64,
         /// Whether its boundaries are virtual: events only once it is accepted.
         retried: bool,
+        /// Whether its failure becomes an event.
+        tells_failure: bool,
         #[serde(with = "json_text")]
         last_failure: Option<Failure>,
         /// How often it was delivered, as far as it is known (R26).

@@ -155,6 +155,20 @@ fn a_worker_without_the_history_gets_it_at_once_but_only_once() {
 }
 
 #[test]
+fn what_fails_once_the_history_is_there_is_told_once() {
+    let mut w = started();
+    w.when(task_failed(HistoryUnavailable));
+    w.when(task_failed(NonDeterministicError)).then_events([
+        "WorkflowTaskScheduled #2",
+        "WorkflowTaskStarted",
+        "WorkflowTaskFailed NonDeterministicError",
+    ]);
+    w.when_due(TimerTarget::WorkflowTaskRetry).then_facts(["WorkflowTaskDispatched #3"]);
+    w.when(task_failed(NonDeterministicError)).then_events([]);
+    w.when_due(TimerTarget::WorkflowTaskRetry).when(task_completed([complete()]));
+}
+
+#[test]
 fn nothing_is_heard_of_a_task_that_waits_for_its_next_attempt() {
     let mut w = started();
     w.when(task_failed(NonDeterministicError));
