@@ -1,5 +1,7 @@
 //! What goes wrong between the steps of the processes.
 
+use tidewright_owner::Phase;
+
 use crate::log::{Place, Tombstones};
 use crate::violation::Checked;
 use crate::world::World;
@@ -23,7 +25,7 @@ impl World {
                 self.nodes[node].paused_until_ms = self.mono_ms + pause;
                 self.note(|_| format!("node {node} is paused for {pause} ms"));
             }
-            3 if self.goes_wrong(faults.compact) => self.compact(partition),
+            3 if self.may_compact(partition) && self.goes_wrong(faults.compact) => self.compact(partition),
             4 if self.goes_wrong(faults.step_clock) => self.step_clock(node),
             5 if self.goes_wrong(faults.rebalance) => self.rebalance(true),
             6 if self.goes_wrong(faults.crash_worker) => self.crash_worker(worker),
@@ -72,6 +74,11 @@ impl World {
             // It goes on as a zombie when it wakes.
             self.nodes[before].paused_until_ms = self.mono_ms + self.dice.within(5, 400);
         }
+    }
+
+    fn may_compact(&self, partition: u32) -> bool {
+        let tenure = self.nodes[self.assigned[partition as usize]].tenures.get(&partition);
+        !self.plan.compacts_what_is_read || tenure.is_some_and(|tenure| tenure.owner.phase() == Phase::Recovering)
     }
 
     pub(crate) fn compact(&mut self, partition: u32) {

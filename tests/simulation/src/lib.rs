@@ -74,6 +74,7 @@ mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub use plan::Focus;
 pub use stats::Stats;
 pub use violation::Violation;
 
@@ -89,8 +90,8 @@ pub struct Failed {
 }
 
 /// Runs a seed. A trace is kept only where it is asked for.
-pub fn run_seed(seed: u64, traced: bool) -> Result<Stats, Box<Failed>> {
-    let mut world = world::World::new(seed, traced);
+pub fn run_seed(seed: u64, focus: Focus, traced: bool) -> Result<Stats, Box<Failed>> {
+    let mut world = world::World::new(seed, focus, traced);
     let outcome = catch_unwind(AssertUnwindSafe(|| world.run()));
     let violation = match outcome {
         Ok(Ok(())) => return Ok(world.stats),

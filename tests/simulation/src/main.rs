@@ -1,5 +1,5 @@
 //! `simulation --seeds A..B [--threads N]`, or `simulation --seed N [--trace]`. With `--survey` it goes on after a failure
-//! and tells which invariants broke how often.
+//! and tells which invariants broke how often; with `--focus` seeds dwell on something.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use simulation::{Failed, Stats, run_seed};
+use simulation::{Failed, Focus, Stats, run_seed};
 
-const USAGE: &str = "usage: simulation --seeds A..B [--threads N] [--survey]\n       simulation --seed N [--trace]";
+const USAGE: &str = "usage: simulation --seeds A..B [--threads N] [--survey] [--focus forwarding|deletion]\n       simulation --seed N [--trace] [--focus forwarding|deletion]";
 /// How many lines of a failing seed's trace are shown without `--trace`.
 const LINES_SHOWN: usize = 80;
 
@@ -19,11 +19,13 @@ struct Options {
     threads: usize,
     traced: bool,
     survey: bool,
+    focus: Focus,
 }
 
 fn options() -> Result<Options, String> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let mut options = Options { from: 0, to: 1_000, threads: cores, traced: false, survey: false };
+    let mut options =
+        Options { from: 0, to: 1_000, threads: cores, traced: false, survey: false, focus: Focus::Everything };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value\n{USAGE}"));
@@ -40,6 +42,13 @@ fn options() -> Result<Options, String> {
             }
             "--threads" => options.threads = usize::try_from(number(&value()?)?).unwrap_or(1).max(1),
             "--survey" => options.survey = true,
+            "--focus" => {
+                options.focus = match value()?.as_str() {
+                    "forwarding" => Focus::Forwarding,
+                    "deletion" => Focus::Deletion,
+                    other => return Err(format!("`{other}` is no focus\n{USAGE}")),
+                }
+            }
             "--trace" => options.traced = true,
             _ => return Err(format!("`{argument}` is no option\n{USAGE}")),
         }
@@ -71,7 +80,7 @@ fn main() -> ExitCode {
                     println!("{count:>6} times {rule}, first in seed {seed}");
                 }
             } else {
-                report(first, options.traced);
+                report(first, options.focus, options.traced);
             }
             ExitCode::FAILURE
         }
@@ -95,7 +104,9 @@ fn run_all(options: &Options) -> Result<Stats, Failures> {
                     if seed >= options.to || seed >= failed.load(Ordering::Relaxed) {
                         break;
                     }
-                    let Err(failure) = run_seed(seed, false).map(|stats| sum.add(&stats)) else { continue };
+                    let Err(failure) = run_seed(seed, options.focus, false).map(|stats| sum.add(&stats)) else {
+                        continue;
+                    };
                     if !options.survey {
                         failed.fetch_min(failure.seed, Ordering::Relaxed);
                     }
@@ -112,8 +123,8 @@ fn run_all(options: &Options) -> Result<Stats, Failures> {
 }
 
 /// Runs the failing seed once more, with its trace.
-fn report(seed: u64, whole: bool) {
-    let Err(failure) = run_seed(seed, true) else {
+fn report(seed: u64, focus: Focus, whole: bool) {
+    let Err(failure) = run_seed(seed, focus, true) else {
         println!("seed {seed} failed once and not again: something in it is not deterministic");
         return;
     };

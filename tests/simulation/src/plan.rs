@@ -42,6 +42,19 @@ pub(crate) struct Faults {
     pub(crate) offer_task: u64,
 }
 
+/// What seeds dwell on. A bug that few seeds meet is met by many of those that dwell on what it takes; and they do so after
+/// programs have changed, when every seed means something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Focus {
+    /// Nothing in particular.
+    #[default]
+    Everything,
+    /// Commands that arrive on wrong partitions, twice and late.
+    Forwarding,
+    /// Runs that are deleted, histories that are compacted, and states that are old or built anew.
+    Deletion,
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) partitions: u32,
@@ -63,6 +76,12 @@ pub(crate) struct Plan {
     pub(crate) queries: u64,
     /// The step before which all workers leave, and nobody comes for a night.
     pub(crate) night_at: Option<u64>,
+    /// How often runs are asked to end, in a thousand of what is said to them.
+    pub(crate) cancels: u64,
+    /// Whether histories are compacted only while an owner reads them.
+    pub(crate) compacts_what_is_read: bool,
+    /// How many faults may happen where one may.
+    pub(crate) fault_rounds: usize,
     /// After how long a silent worker is lost.
     pub(crate) silence_ms: u64,
 }
@@ -87,9 +106,39 @@ impl Plan {
             tells_topic_id: dice.chance(500),
             plants_loss: dice.chance(200),
             queries: if dice.chance(600) { dice.within(50, 800) } else { 0 },
+            cancels: 20,
+            compacts_what_is_read: false,
+            fault_rounds: 1,
             night_at: dice.chance(120).then(|| dice.within(0, steps - 1)),
             silence_ms: dice.within(1_000, 2_500),
         }
+    }
+}
+
+impl Plan {
+    pub(crate) fn dwell_on(&mut self, focus: Focus) {
+        let faults = &mut self.faults;
+        match focus {
+            Focus::Everything => return,
+            Focus::Forwarding => {
+                (self.partitions, faults.delete_run, self.cancels) = (2, 0, 400);
+                (faults.misplace, faults.duplicate) = (500, 300);
+                (faults.crash_node, faults.move_partition, faults.lose_ack, faults.compact) = (400, 500, 150, 400);
+            }
+            Focus::Deletion => {
+                (faults.delete_run, faults.compact, faults.delete_store) = (150, 1_000, 800);
+                (faults.misplace, faults.crash_worker, faults.stall) = (0, 0, 0);
+                (self.requests, self.leaves_max, self.fault_rounds) = (20, 2, 8);
+                // What is deleted by the evening is forgotten in the morning.
+                (self.partitions, self.night_at, self.compacts_what_is_read) = (1, Some(1_500), true);
+                (faults.crash_node, faults.move_partition, faults.pause_node, faults.untold) = (500, 900, 500, 300);
+                self.limits.tombstones_live_ms = 5_000;
+                self.limits.position_interval_ms = 50;
+                self.limits.position_commands = 2;
+            }
+        }
+        self.steps = self.steps.max(2_500);
+        (self.nodes, self.plants_loss) = (self.nodes.max(2), false);
     }
 }
 

@@ -58,7 +58,7 @@ impl World {
                 self.pass(milliseconds);
                 Ok(())
             }
-            _ => self.fault_step(),
+            _ => (0..self.plan.fault_rounds).try_for_each(|_| self.fault_step()),
         }
     }
 

@@ -46,7 +46,7 @@ impl World {
 
     fn something_to_say(&mut self, partition: u32, workflow_id: &WorkflowId, run_id: &RunId) -> Option<Command> {
         let run_id = Some(run_id.clone());
-        if self.goes_wrong(20) {
+        if self.goes_wrong(self.plan.cancels) {
             return Some(RequestCancelWorkflow { run_id, ..RequestCancelWorkflow::default() }.into());
         }
         if self.goes_wrong(3) {

@@ -13,7 +13,7 @@ use crate::dice::Dice;
 use crate::ledger::{Ledger, key_of};
 use crate::log::{Parcel, Place, SimLog};
 use crate::node::Node;
-use crate::plan::Plan;
+use crate::plan::{Focus, Plan};
 use crate::querier::Asking;
 use crate::stats::Stats;
 use crate::truth::{Truth, Verdict};
@@ -77,9 +77,10 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, traced: bool) -> Self {
+    pub(crate) fn new(seed: u64, focus: Focus, traced: bool) -> Self {
         let mut dice = Dice::new(seed);
-        let plan = Plan::generate(&mut dice);
+        let mut plan = Plan::generate(&mut dice);
+        plan.dwell_on(focus);
         let secret = Secret::new(vec![7; 32]);
         #[expect(clippy::expect_used, reason = "32 bytes are enough, so this cannot fail")]
         let authority = Authority::new(secret.expect("32 bytes are enough"), "cluster", "incarnation");
