@@ -200,6 +200,7 @@ fn start_options(option: &mut impl FnMut(&str, Option<String>), start: &StartWor
     option("--id-conflict-policy", start.workflow_id_conflict_policy.map(|policy| format!("{policy:?}")));
     option("--run-timeout", ms(start.workflow_run_timeout_ms));
     option("--execution-timeout", ms(start.workflow_execution_timeout_ms));
+    option("--task-timeout", ms(start.workflow_task_timeout_ms));
     option("--start-delay", ms(start.start_delay_ms));
 }
 
@@ -264,6 +265,9 @@ async fn started(client: &Client, start: StartWorkflow, signal: Option<Signal>) 
     }
     if let Some(timeout_ms) = start.workflow_execution_timeout_ms {
         call = call.execution_timeout(ms(timeout_ms));
+    }
+    if let Some(timeout_ms) = start.workflow_task_timeout_ms {
+        call = call.task_timeout(ms(timeout_ms));
     }
     if let Some(delay_ms) = start.start_delay_ms {
         call = call.start_delay(ms(delay_ms));

@@ -140,6 +140,30 @@ async fn each_timeout_of_a_workflow_ends_it_over_each_way_in() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_timeout_of_a_workflow_task_goes_in_over_each_way_and_ends_no_run() -> Result<()> {
+    let world = World::with_http().await?;
+    let ways = Ways::into(&world)?;
+    for way in WayIn::ALL {
+        let id = format!("task-{way:?}");
+        let command = StartWorkflow { workflow_task_timeout_ms: Some(2_000), ..start(&id, "agrees")? };
+        ways.accepted(way, &id, command).await?;
+        let told = |event: &EventAttributes| match event {
+            EventAttributes::WorkflowExecutionStarted(started) => Some(started.workflow_task_timeout_ms),
+            _ => None,
+        };
+        ensure!(world.event(&id, told).await? == Some(2_000), "{id}");
+    }
+    // What counts is the time from when a worker begins, and it ends no run.
+    let _worker = world.run(Worker::new(&world.client()?, "q").workflow(ends).activities(Desk));
+    for way in WayIn::ALL {
+        let id = format!("task-{way:?}");
+        ways.accepted(way, &id, RequestCancelWorkflow::default()).await?;
+        ensure!(world.outcome(&id).await?.status == WorkflowStatus::Canceled, "{id}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_asks_nobody_or_comes_after_the_end_is_told_so_over_each_way_in() -> Result<()> {
     let (world, _worker) = started().await?;
     let ways = Ways::into(&world)?;
