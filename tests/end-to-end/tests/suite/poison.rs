@@ -1,6 +1,6 @@
 //! Tasks that nobody comes to an end with, and records that are none: what lies behind them goes on.
 
-use end_to_end::{Running, Taken, World, eventually};
+use end_to_end::{Taken, World, eventually};
 use serde_json::{Value, json};
 use tidewright::prelude::*;
 use tidewright_log::Record;
@@ -87,16 +87,12 @@ async fn job(ctx: &WorkflowContext, _input: ()) -> WorkflowResult<()> {
     Ok(ctx.activity(Work::work, ()).await?)
 }
 
-fn worker(world: &World, client: &Client) -> Running {
-    world.run(Worker::new(client, "q").workflow(job).activities(Work))
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_task_is_passed_over_and_committed_and_what_lies_behind_it_runs() -> anyhow::Result<()> {
     let world = World::start().await?;
     let client = world.client()?;
-    // The first run makes the topics, and shows that they are read.
-    let first = worker(&world, &client);
+    let worker = world.run(Worker::new(&client, "q").workflow(job).activities(Work));
+    // The first run shows that the topics are there and read.
     client.start(job, ()).id("before").task_queue("q").await?;
     assert_eq!(world.outcome("before").await?.status, WorkflowStatus::Completed);
     let admin = tidewright_log::Admin::new(&world.kafka.config())?;
@@ -118,7 +114,6 @@ async fn what_is_no_task_is_passed_over_and_committed_and_what_lies_behind_it_ru
         assert_eq!(world.outcome(&format!("behind-{n}")).await?.status, WorkflowStatus::Completed, "{n}");
     }
     // Nobody meets it again: a group has no lag.
-    first.stop().await?;
     for topic in &topics {
         let partitions: Vec<u32> = (0..admin.partition_count(topic).await?.unwrap_or(0)).collect();
         eventually("all of it is committed", || async {
@@ -133,5 +128,5 @@ async fn what_is_no_task_is_passed_over_and_committed_and_what_lies_behind_it_ru
         })
         .await?;
     }
-    Ok(())
+    worker.stop().await
 }
