@@ -5,7 +5,7 @@ use tidewright_core::{Row, Rows, RowsError};
 use tidewright_schemas::{CommandMark, Epoch};
 
 const KEY: &[u8] = b"m";
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// How far the store has come. Only committed things are in it (R11).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

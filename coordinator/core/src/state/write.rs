@@ -15,7 +15,7 @@ use super::scan::State;
 use crate::{Overlay, Rows, RowsError};
 
 /// The format of every row's value: its first byte.
-pub(crate) const FORMAT: u8 = 1;
+pub(crate) const FORMAT: u8 = 2;
 
 pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, RowsError> {
     postcard::to_extend(value, vec![FORMAT])
