@@ -145,6 +145,8 @@ fn end<R: Rows>(mut writer: RunWriter<'_, R>) -> Result<Applied, ApplyError> {
 }
 
 fn forget<R: Rows>(writer: &mut RunWriter<'_, R>, row: &DeletedRow) -> Result<(), RowsError> {
+    // The steps that removed them may be compacted away.
+    remove_rows(writer, row.events)?;
     if let Some(request_id) = &row.request_id {
         let deleted = writer.state().deleted_by_request(&writer.workflow_id, request_id)?;
         // Where only the tombstone tells of the end, the request may have deleted another run meanwhile.
@@ -169,7 +171,6 @@ pub fn apply_tombstone<R: Rows>(overlay: &mut Overlay<R>, key: &str) -> Result<(
         let mut writer = RunWriter { overlay, workflow_id, run_id };
         let row = writer.state().deleted(&writer.workflow_id, &writer.run_id)?;
         if let Some(row) = row.filter(|row| row.record.epoch == epoch) {
-            remove_rows(&mut writer, row.events)?;
             forget(&mut writer, &row)?;
         }
         return Ok(());
