@@ -32,9 +32,7 @@ impl<'a> Site<'a> {
     async fn begun_as(&mut self, start: StartWorkflow) -> Result<Value> {
         let id = start.workflow_id.clone();
         self.ways.accepted(WayIn::Record, id.as_str(), start).await?;
-        let task = self.worker.workflow_task().await?;
-        ensure!(task["workflow_id"] == id.as_str(), "{task}");
-        Ok(task)
+        self.worker.workflow_task_of(id.as_str()).await
     }
 
     /// Asks for something that must be accepted. When this resolves it has happened.
@@ -225,7 +223,7 @@ async fn completion_against_the_timeouts_of_an_activity_in_both_orders() -> Resu
         let mut types = Vec::new();
         // Either end of the activity, and then the timer that is due no earlier than its timeout.
         while !types.contains(&"TimerFired") {
-            let task = site.worker.workflow_task().await?;
+            let task = site.worker.workflow_task_of(id).await.with_context(|| format!("after {types:?}"))?;
             site.worker.decide(&task, &[]).await?;
             types = site.types_with(id, "ActivityTaskScheduled").await?;
         }
