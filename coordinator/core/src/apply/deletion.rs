@@ -97,7 +97,9 @@ fn advance<R: Rows>(
             writer.forget_request(request_id)?;
         }
         if !is_needed(&writer.state(), &id, record.shared.as_ref().map(Shared::other), source_offset)? {
-            applied.tombstones.push(SupersededRecord { source_offset, epoch: record.epoch });
+            // Where its command was forwarded from, this step says again (R9): until that is committed, the record says it.
+            let after = if record.origin.is_some() { &mut applied.superseded } else { &mut applied.tombstones };
+            after.push(SupersededRecord { source_offset, epoch: record.epoch });
         }
         writer.remove_record(source_offset);
     }

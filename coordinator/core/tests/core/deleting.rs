@@ -381,6 +381,8 @@ fn r9_a_forwarded_start_is_taken_once_even_if_its_run_is_deleted() {
     let mut w = World::default();
     w.when(forwarded("commands/7/1", start(ORDER))).when(task_completed([complete()]));
     w.when(forwarded("commands/7/2", |_: &World| delete()));
+    w.when_due(TimerTarget::RunDeletion).then_facts(["DeletionAdvanced 1", "OriginSeen"]);
+    assert_eq!(w.tombstoned, [1], "the start tells of its origin until the step that says it again is committed");
     to_the_end(&mut w);
     w.when(forwarded("commands/7/1", start(ORDER))).then_nothing();
     w.when(forwarded("commands/7/2", |_: &World| delete())).then_nothing();
