@@ -220,13 +220,16 @@ async fn completion_against_the_timeouts_of_an_activity_in_both_orders() -> Resu
         site.worker.decide(&task, &[limited, start_timer("later", limit_ms)]).await?;
         let activity = site.worker.activity_task().await?;
         site.worker.tell("CompleteActivity", &activity, json!({"result": 1})).await?;
-        let mut types = Vec::new();
-        // Either end of the activity, and then the timer that is due no earlier than its timeout.
-        while !types.contains(&"TimerFired") {
-            let task = site.worker.workflow_task_of(id).await.with_context(|| format!("after {types:?}"))?;
+        // Either end of the activity, and then the timer that is due no earlier than its timeout. The task says so: it may
+        // be here before the event is committed and can be read (R18).
+        let mut has_fired = false;
+        while !has_fired {
+            let task = site.worker.workflow_task_of(id).await?;
+            has_fired =
+                task["events"].as_array().into_iter().flatten().any(|event| event["event_type"] == "TimerFired");
             site.worker.decide(&task, &[]).await?;
-            types = site.types_with(id, "ActivityTaskScheduled").await?;
         }
+        let types = site.types_with(id, "TimerFired").await?;
         let ends =
             types.iter().filter(|found| found.starts_with("ActivityTaskCompleted") || found.ends_with("TimedOut"));
         ensure!(ends.count() == 1, "{types:?}");
