@@ -277,7 +277,7 @@ pub struct WorkflowDescription {
     pub pending_next_event_id: Option<EventId>,
     /// Events that wait for the workflow task that is out.
     pub buffered_events: u64,
-    /// Signals that the run was sent.
+    /// Signals in its history; those that are buffered count once they are.
     #[serde(default)]
     pub signal_count: u64,
     /// Whether the run was asked to end.
