@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidewright_log::{ReadError, StartAt};
+use tidewright_log::{PartitionReader, ReadError, StartAt};
 use tidewright_owner::BacklogKey;
 use tidewright_schemas::{TaskId, headers};
 
@@ -38,13 +38,7 @@ async fn try_scan(node: &Node, key: &BacklogKey) -> Result<BTreeSet<TaskId>, Str
     // The group is named as the topic. Read before the log, so that what is committed meanwhile is merely present, too.
     let committed = node.admin.committed(&topic, &topic, &partitions).await.map_err(|e| e.to_string())?;
     for partition in partitions {
-        let start = committed.get(&partition).map_or(StartAt::Beginning, |offset| StartAt::Offset(*offset));
-        let opened = match node.scanner.0.open(&topic, partition, start).await {
-            // The committed offset lies below the log's start: what is left begins there.
-            Err(ReadError::OutOfRange { .. }) => node.scanner.0.open(&topic, partition, StartAt::Beginning).await,
-            opened => opened,
-        };
-        let mut log = opened.map_err(|e| e.to_string())?;
+        let mut log = open(node, &topic, partition, committed.get(&partition).copied()).await?;
         while !log.caught_up() && log.position() < log.end_at_open() {
             let batch = log.next_batch(1_000, 1024 * 1024).await.map_err(|e| e.to_string())?;
             present.extend(batch.records.iter().filter_map(|record| {
@@ -54,4 +48,21 @@ async fn try_scan(node: &Node, key: &BacklogKey) -> Result<BTreeSet<TaskId>, Str
         }
     }
     Ok(present)
+}
+
+/// Opens a partition of a task topic where its group goes on. Whoever asks keeps the scanner to itself meanwhile.
+pub(crate) async fn open(
+    node: &Node,
+    topic: &str,
+    partition: u32,
+    committed: Option<u64>,
+) -> Result<PartitionReader, String> {
+    let reader = &node.scanner.0;
+    let start = committed.map_or(StartAt::Beginning, StartAt::Offset);
+    let opened = match reader.open(topic, partition, start).await {
+        // The committed offset lies below the log's start: what is left begins there.
+        Err(ReadError::OutOfRange { .. }) => reader.open(topic, partition, StartAt::Beginning).await,
+        opened => opened,
+    };
+    opened.map_err(|e| e.to_string())
 }

@@ -21,6 +21,7 @@ mod query;
 mod shutdown;
 mod spans;
 mod status;
+mod stranded;
 mod stray;
 mod supervisor;
 mod task_topics;

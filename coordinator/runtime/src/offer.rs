@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use tidewright_log::{Acked, Record};
+use tidewright_log::Record;
 use tidewright_owner::{Destination, Outbound};
 use tidewright_schemas::{ActivityTaskOffered, ControlMessage, TaskKind, headers};
 
@@ -31,14 +31,18 @@ impl Offer {
         if !node.presence.activity_places(&key.task_queue).is_empty() {
             return None;
         }
-        let incarnation = by_room(&node.presence.free_for_activities(&key.task_queue), rand::random())?;
-        Some(Self { task_queue: key.task_queue.clone(), incarnation })
+        Self::to_somebody(node, &key.task_queue)
     }
 
-    /// Offers the task, which lies here now.
-    pub(crate) fn make(self, node: &Arc<Node>, at: Acked) {
+    /// To one of those who have room; none if nobody has.
+    pub(crate) fn to_somebody(node: &Node, task_queue: &str) -> Option<Self> {
+        let incarnation = by_room(&node.presence.free_for_activities(task_queue), rand::random())?;
+        Some(Self { task_queue: task_queue.to_owned(), incarnation })
+    }
+
+    /// Offers the task that lies here.
+    pub(crate) fn make(self, node: &Arc<Node>, partition: u32, offset: u64) {
         let Self { task_queue, incarnation } = self;
-        let (partition, offset) = (at.partition, at.offset);
         tracing::debug!(task_queue, partition, offset, incarnation, "a task is offered: its partition has no reader");
         let offer = ControlMessage::from(ActivityTaskOffered { incarnation, partition, offset });
         let record = Record::to(node.topics.control(&task_queue))

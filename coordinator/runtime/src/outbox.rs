@@ -83,7 +83,7 @@ async fn arrive(node: Arc<Node>, delivery: Delivery, topic_of_queue: Option<Stri
     let error = match delivery.await {
         Ok(at) => {
             if let Some(offer) = offer {
-                offer.make(&node, at);
+                offer.make(&node, at.partition, at.offset);
             }
             return Ok(());
         }

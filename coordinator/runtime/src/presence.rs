@@ -10,11 +10,13 @@ use tidewright_owner::LogRecord;
 use tidewright_owner::presence::{Presence, WorkerSeen};
 use tidewright_schemas::{Beacon, NodeBeacon, TaskKind, headers};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::node::Node;
 use crate::partition::log_record;
 use crate::prepare;
 use crate::shutdown::told;
+use crate::stranded;
 
 /// How often a node says that it is there: more often than a worker, so that silence is measured well.
 const BEACON_INTERVAL: Duration = Duration::from_millis(500);
@@ -114,7 +116,8 @@ impl PresenceBoard {
         self.presence().activity_queues()
     }
 
-    fn look(&self, node: &Node) {
+    /// Says who was found gone since the last look.
+    fn look(&self, node: &Node) -> Vec<WorkerSeen> {
         let gone = self.presence().gone();
         let new = {
             let known = self.gone.borrow();
@@ -127,6 +130,10 @@ impl PresenceBoard {
         if !gone.is_empty() || !self.gone.borrow().is_empty() {
             self.gone.send_replace(Arc::new(gone));
         }
+        if new.is_empty() {
+            return Vec::new();
+        }
+        self.presence().workers().filter(|seen| new.contains(&seen.beacon.worker.incarnation)).collect()
     }
 }
 
@@ -247,12 +254,18 @@ async fn follow(node: &Node, log: &mut PartitionReader, partition: u32) -> ReadE
     }
 }
 
-async fn look(node: &Node) {
+async fn look(node: &Arc<Node>) {
     let mut ticks = tokio::time::interval(LOOK_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut offering = JoinSet::new();
     loop {
         ticks.tick().await;
-        node.presence.look(node);
+        let gone = node.presence.look(node);
+        if !gone.is_empty() {
+            let node = Arc::clone(node);
+            offering.spawn(async move { stranded::offer(&node, gone).await });
+        }
+        while offering.try_join_next().is_some() {}
     }
 }
 

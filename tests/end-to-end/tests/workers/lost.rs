@@ -2,13 +2,14 @@
 
 use std::time::Instant;
 
+use anyhow::Context as _;
 use end_to_end::{World, eventually, processes};
 use serde_json::Value;
 use tidewright_schemas::EventAttributes;
 use tidewright_schemas::api::WorkflowStatus;
 use tokio::process::Child;
 
-use crate::crew::{Crew, announced, start};
+use crate::crew::{Crew, announced, start, wait};
 
 /// A world whose only worker runs an activity, and has said so. Its timeouts of an hour play no part.
 async fn running() -> anyhow::Result<(World, Crew, Child)> {
@@ -72,4 +73,35 @@ async fn it_goes_on_with_a_worker_that_came_a_moment_before() -> anyhow::Result<
     processes::kill(&mut victim).await?;
     is_tried_again_by("other", &world, &crew).await?;
     processes::stop(other).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_activity_that_had_only_just_begun_goes_on_elsewhere() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let crew = Crew::new()?;
+    let mut workers = vec![crew.start(&world, "one", 10)?, crew.start(&world, "other", 10)?];
+    eventually("both take tasks", || async {
+        let seen = world.engine().ok()?.workers();
+        let taking = |seen: &&tidewright_runtime::WorkerSeen| {
+            seen.beacon.task_queues.iter().any(|queue| !queue.activity_partitions.is_empty())
+        };
+        (seen.iter().filter(taking).count() == 2).then_some(())
+    })
+    .await?;
+    wait(&world, "short", &[2_000]).await?;
+    crew.wait_for(1).await?;
+    let began_in: Vec<_> = crew.began()?.into_values().flatten().collect();
+    let at = workers.iter().position(|worker| worker.id().is_some_and(|id| began_in.contains(&id)));
+    let mut victim = workers.remove(at.context("nobody began it")?);
+    let killed = Instant::now();
+    processes::kill(&mut victim).await?;
+    // It had most likely not said yet that it runs: no record tells of it, and its partitions have no reader for a while.
+    crew.wait_for(2).await?;
+    println!("killed, and began elsewhere within {:?}", killed.elapsed());
+    let outcome = world.outcome("short").await?;
+    assert_eq!(outcome.status, WorkflowStatus::Completed, "{outcome:?}");
+    for worker in workers {
+        processes::stop(worker).await?;
+    }
+    Ok(())
 }
