@@ -296,12 +296,15 @@ impl World {
         let code: Vec<_> = self.dice.pick(&codes).cloned().into_iter().collect();
         let value = serde_json::to_string(&command).unwrap_or_default();
         let mut parcel = garbage(partition, Some(&workflow_id), Some(&value), code);
-        // By chance it may be one that was sent: then it is a replay.
-        let log = self.log(&Place::Commands(partition));
-        let same = |record: &LogRecord| {
-            record.value == parcel.value && parcel.headers.iter().all(|h| record.headers.contains(h))
+        // By chance it may be one that was sent: then it is a replay. One that was forged before is none.
+        let forged = &self.ledger.forged;
+        let log = self.logs.get(&Place::Commands(partition));
+        let is_replay = |record: &LogRecord| {
+            record.value == parcel.value
+                && parcel.headers.iter().all(|header| record.headers.contains(header))
+                && !forged.contains(&(partition, record.offset))
         };
-        parcel.garbage = parcel.headers.is_empty() || !log.iter_from(0).any(same);
+        parcel.garbage = parcel.headers.is_empty() || !log.is_some_and(|log| log.iter_from(0).any(is_replay));
         parcel
     }
 
