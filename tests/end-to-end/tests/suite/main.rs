@@ -12,6 +12,7 @@
 //! | queries | `queries`, `query_limits` |
 //! | errors in Rust, over HTTP, on the command line | `errors`, `user_code`, `trouble` |
 //! | two things at the same time, in both orders | `races` |
+//! | workers: who is there, nights without any, tasks that take them down, code that blocks | `presence`, `night`, `poison`, `blocking`; those that are killed, added and removed: the tests `workers` and `kills` |
 //! | what is only carried | `carried` |
 //!
 //! What goes in goes in over each way ([`end_to_end::ways`]).
