@@ -13,7 +13,7 @@ use tidewright_owner::trust::Secret;
 use tidewright_runtime::{Engine, EngineConfig, PendingPage, Route};
 use tidewright_schemas::api::{HistoryPage, WorkflowDescription, WorkflowOutcome, WorkflowStatus};
 use tidewright_schemas::topics::Topics;
-use tidewright_schemas::{EventAttributes, HistoryEvent, RunId, WorkflowId};
+use tidewright_schemas::{ActivityTaskStarted, EventAttributes, HistoryEvent, RunId, WorkflowId};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::JoinSet;
 
@@ -254,6 +254,15 @@ impl World {
                 Route::Local(view) => view.history(&id, run_id, from, 10_000).ok().flatten(),
                 Route::Remote { .. } | Route::Unavailable { .. } => None,
             }
+        })
+        .await
+    }
+
+    /// The first start of an activity that the workflow's history tells of.
+    pub async fn activity_started(&self, workflow_id: &str) -> anyhow::Result<ActivityTaskStarted> {
+        self.event(workflow_id, |event| match event {
+            EventAttributes::ActivityTaskStarted(started) => Some(started.clone()),
+            _ => None,
         })
         .await
     }

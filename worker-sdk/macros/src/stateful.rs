@@ -261,7 +261,7 @@ fn methods_trait(ident: &Ident, owner: &Type, methods: &[ImplItemFn]) -> Option<
     });
     (!methods.is_empty()).then(|| {
         quote! {
-            #[allow(dead_code, non_camel_case_types)]
+            #[allow(dead_code, non_camel_case_types, reason = "only handles call them; the name is that of the workflow")]
             trait #name {
                 #(#signatures;)*
             }

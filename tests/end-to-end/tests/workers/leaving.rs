@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use end_to_end::{World, eventually, processes};
 use serde_json::Value;
-use tidewright_schemas::EventAttributes;
 use tidewright_schemas::api::WorkflowStatus;
 
 use crate::crew::{Crew, announced, start};
@@ -27,12 +26,7 @@ async fn an_activity_hears_that_its_process_was_told_to_stop() -> anyhow::Result
     let comes = crew.start(&world, "comes", 10)?;
     let outcome = world.outcome("long").await?;
     assert_eq!(outcome.status, WorkflowStatus::Completed, "{outcome:?}");
-    let started = world
-        .event("long", |event| match event {
-            EventAttributes::ActivityTaskStarted(started) => Some(started.clone()),
-            _ => None,
-        })
-        .await?;
+    let started = world.activity_started("long").await?;
     // Nobody had asked the activity to end, so that it did is a failure like any other, and is tried again.
     let failure = started.last_failure.expect("the first attempt failed");
     assert_eq!((started.attempt, failure.error_type()), (2, "WorkerShutdown"), "{failure:?}");

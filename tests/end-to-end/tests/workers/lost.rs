@@ -5,7 +5,6 @@ use std::time::Instant;
 use anyhow::Context as _;
 use end_to_end::{World, eventually, processes};
 use serde_json::Value;
-use tidewright_schemas::EventAttributes;
 use tidewright_schemas::api::WorkflowStatus;
 use tokio::process::Child;
 
@@ -33,12 +32,7 @@ async fn is_tried_again_by(other: &str, world: &World, crew: &Crew) -> anyhow::R
     assert_eq!(outcome.status, WorkflowStatus::Completed, "{outcome:?}");
     let result = outcome.result.map(|result| result.read::<Option<u64>>()).transpose()?;
     assert_eq!(result, Some(Some(42)), "what the first attempt had said before its process was killed");
-    let started = world
-        .event("long", |event| match event {
-            EventAttributes::ActivityTaskStarted(started) => Some(started.clone()),
-            _ => None,
-        })
-        .await?;
+    let started = world.activity_started("long").await?;
     let failure = started.last_failure.expect("the first attempt failed");
     assert_eq!((started.attempt, failure.error_type()), (2, "TW0320"), "{failure:?}");
     assert_eq!(started.worker.identity, other);
