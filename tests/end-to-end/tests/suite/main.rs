@@ -40,6 +40,7 @@ mod query_limits;
 mod races;
 mod retries;
 mod signals;
+mod site;
 mod timeouts;
 mod told_from_outside;
 mod trouble;

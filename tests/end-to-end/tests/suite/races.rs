@@ -4,37 +4,17 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use end_to_end::World;
-use end_to_end::by_hand::{ByHand, beacons, complete_workflow, schedule_activity, start_timer};
-use end_to_end::ways::{WayIn, Ways, signal_of, start_of};
+use end_to_end::by_hand::{beacons, complete_workflow, schedule_activity, start_timer};
+use end_to_end::ways::{WayIn, signal_of, start_of};
 use serde_json::{Value, json};
 use tidewright_schemas::api::WorkflowStatus;
 use tidewright_schemas::{Command, DeleteWorkflow, RequestCancelWorkflow, StartWorkflow, TerminateWorkflow};
 
+use crate::site::Site;
+
 const RESULT: &str = "fine";
 
-/// A world, a worker by hand, and a way in that is answered.
-struct Site<'a> {
-    world: &'a World,
-    ways: Ways<'a>,
-    worker: ByHand<'a>,
-}
-
-impl<'a> Site<'a> {
-    fn on(world: &'a World) -> Result<Self> {
-        Ok(Self { world, ways: Ways::into(world)?, worker: ByHand::of(world)? })
-    }
-
-    /// Starts a workflow and takes its first task.
-    async fn begun(&mut self, id: &str) -> Result<Value> {
-        self.begun_as(start_of("T", id, &Value::Null)?).await
-    }
-
-    async fn begun_as(&mut self, start: StartWorkflow) -> Result<Value> {
-        let id = start.workflow_id.clone();
-        self.ways.accepted(WayIn::Record, id.as_str(), start).await?;
-        self.worker.workflow_task_of(id.as_str()).await
-    }
-
+impl Site<'_> {
     /// Asks for something that must be accepted. When this resolves it has happened.
     async fn ask(&self, id: &str, command: impl Into<Command>) -> Result<()> {
         self.ways.accepted(WayIn::Record, id, command).await.map(drop)

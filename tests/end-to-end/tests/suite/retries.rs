@@ -5,12 +5,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
 use end_to_end::World;
-use end_to_end::by_hand::{ByHand, schedule_activity};
-use end_to_end::ways::{WayIn, Ways, start_of};
+use end_to_end::by_hand::schedule_activity;
 use serde_json::{Value, json};
 use tidewright::prelude::*;
 use tidewright_schemas::api::PendingActivityState;
 use tidewright_schemas::{EventAttributes, Payload, RetryState};
+
+use crate::site::Site;
 
 const HOUR_MS: u64 = 60 * 60 * 1_000;
 
@@ -27,21 +28,10 @@ fn boom(more: &Value) -> Value {
     json!({"failure": {"message": "come back later", "info": info}, "worker": {"identity": "by hand"}})
 }
 
-struct Site<'a> {
-    world: &'a World,
-    ways: Ways<'a>,
-    worker: ByHand<'a>,
-}
-
-impl<'a> Site<'a> {
-    fn on(world: &'a World) -> Result<Self> {
-        Ok(Self { world, ways: Ways::into(world)?, worker: ByHand::of(world)? })
-    }
-
+impl Site<'_> {
     /// Begins a workflow with one activity of this policy.
     async fn begin(&mut self, id: &str, policy: &Value) -> Result<()> {
-        self.ways.accepted(WayIn::Record, id, start_of("T", id, &Value::Null)?).await?;
-        let task = self.worker.workflow_task_of(id).await?;
+        let task = self.begun(id).await?;
         let fields = if policy.is_null() { json!({}) } else { json!({ "retry_policy": policy }) };
         self.worker.decide(&task, &[schedule_activity("a", &fields)]).await
     }
